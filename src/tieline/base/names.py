@@ -1,0 +1,33 @@
+"""Names that travel between machines: which are legal, and how others are escaped into legal ones."""
+
+import re
+from typing import Annotated
+
+import msgspec
+
+from tieline.base.errors import Refused
+
+# A VEN id becomes one level of an MQTT topic and one token of a NATS subject: nothing that either reads as syntax.
+ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+# A series id is dotted and ends with its unit: home-7.hvac.power_kw
+SERIES_PATTERN = r"^[A-Za-z0-9_~-]{1,64}(\.[A-Za-z0-9_~-]{1,64}){0,5}$"
+
+Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="1 to 64 of A–Z a–z 0–9 _ -")]
+SeriesId = Annotated[str, msgspec.Meta(pattern=SERIES_PATTERN, description="dotted, unit last: home-7.hvac.power_kw")]
+
+
+def checked_id(text: str, what: str) -> str:
+    """The same text. Raises `Refused` unless it is a legal id."""
+    if not re.match(ID_PATTERN, text):
+        raise Refused(f"{what} {text[:80]!r} is not 1 to 64 of A–Z a–z 0–9 _ -")
+    return text
+
+
+def escaped(name: str) -> str:
+    """An outside name as one part of a series id: W/HOE#2 → W~2FHOE~232. Reversible, since ~ itself is escaped."""
+    return "".join(c if re.match(r"[A-Za-z0-9_-]", c) else "".join(f"~{b:02X}" for b in c.encode()) for c in name)
+
+
+def power_series(ven_id: str, resource_id: str | None = None) -> str:
+    """The id of a VEN's own power series, or of one of its loads'."""
+    return f"{ven_id}.power_kw" if resource_id is None else f"{ven_id}.{resource_id}.power_kw"

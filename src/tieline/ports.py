@@ -1,0 +1,134 @@
+"""The four ports: what the house asks of the world. Adapters make them real; `tests/contract` holds their promises."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import pyarrow as pa
+import sqlalchemy as sa
+
+T = TypeVar("T")
+
+
+# --- Log: what happened: durable, ordered, replayable -----------------------------------------------------------------
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """One ordered stream of the Log. The first token of a subject names its stream: `news.event.started` is in news."""
+
+    name: str
+    keep: timedelta
+    max_bytes: int
+
+
+NEWS = Stream("news", keep=timedelta(days=30), max_bytes=1 << 30)
+READINGS = Stream("readings", keep=timedelta(hours=48), max_bytes=8 << 30)
+DEAD = Stream("dead", keep=timedelta(days=30), max_bytes=1 << 30)
+STREAMS = (NEWS, READINGS, DEAD)
+
+MQTT = "mqtt"
+"""What devices published at QoS 1, as the broker keeps it: subject `mqtt.` + the topic with dots for slashes."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One thing said. Positions grow within a stream; they need not be consecutive."""
+
+    position: int
+    subject: str
+    data: bytes
+    said_at: datetime
+
+
+class Delivery(Protocol):
+    """Entries lent to one worker of a group until `done`; lent again, to anyone of the group, if it dies first."""
+
+    entries: Sequence[Entry]
+
+    async def done(self) -> None: ...
+
+
+class Log(Protocol):
+    """Subjects are dotted tokens; in what is read, `*` stands for one token and a last `>` for all that follow.
+
+    `say` returns once the entry is durable, with its position; the same `key` within two minutes is said once.
+    `last` is the newest entry under a subject. `follow` yields, in order and exactly once, lists of the entries after
+    a position (None: only what is said from now on), and goes on across lost connections. `work` yields deliveries to
+    a named group of workers, whichever processes they are in; what is not `done` is delivered again.
+    `waiting` counts what a group has still to do. `ready` raises `Unready` with a reason when the Log cannot be used.
+    """
+
+    async def say(self, subject: str, data: bytes, *, key: str | None = None) -> int: ...
+    async def last(self, subject: str) -> Entry | None: ...
+    def follow(self, subject: str, *, after: int | None) -> AsyncIterator[list[Entry]]: ...
+    def work(self, subject: str, *, group: str, at_once: int = 1000) -> AsyncIterator[Delivery]: ...
+    async def waiting(self, subject: str, *, group: str) -> int: ...
+    async def ready(self) -> None: ...
+
+
+# --- Rows: what is true now: transactions -----------------------------------------------------------------------------
+
+
+class Reader(Protocol):
+    """A consistent view of the rows."""
+
+    def execute(
+        self, statement: sa.Executable, parameters: Sequence[Mapping[str, Any]] | None = None
+    ) -> sa.CursorResult[Any]: ...
+
+
+class Transaction(Reader, Protocol):
+    """A reader that may also write, and `say`: what it says reaches the Log if and only if it commits (outbox)."""
+
+    def say(self, subject: str, data: bytes) -> None: ...
+
+
+class Rows(Protocol):
+    """Serialisable transactions over SQLAlchemy Core statements.
+
+    The work is a plain function, so that the adapter may run it in a writer's thread, commit many together and run it
+    again after a conflict: it must touch nothing but its transaction. When it raises, nothing of it happened.
+    """
+
+    async def transaction(self, work: Callable[[Transaction], T]) -> T: ...
+    async def read(self, work: Callable[[Reader], T]) -> T: ...
+    async def ready(self) -> None: ...
+
+
+# --- Series: what was measured or forecast ----------------------------------------------------------------------------
+
+
+class Series(Protocol):
+    """Bitemporal columns of the `base.series.READINGS` shape.
+
+    `append` is durable when it returns, and tells whether it did anything: each `writer` counts its `position` up, and
+    what is at or below its last committed position is a no-op. `hold` adds rows to the tail: seen by reads of this
+    process at once, durable only when `append` carries them; `release` drops the tail's rows of a writer up to a
+    position. Reads see, for every (series, at), the row with the greatest (known_at, seq) among those known at `as_of`
+    (None: all), in order of (series_id, at), spans [start, end).
+    `last` gives the newest row of each series that has one at or after `since`.
+    """
+
+    async def append(self, rows: pa.Table, *, writer: str, position: int) -> bool: ...
+    async def position(self, writer: str) -> int: ...
+    async def hold(self, rows: pa.Table, *, writer: str, position: int) -> None: ...
+    async def release(self, *, writer: str, position: int) -> None: ...
+    async def scan(
+        self, series_ids: Sequence[str], start: datetime, end: datetime, *, as_of: datetime | None = None
+    ) -> pa.Table: ...
+    async def last(self, series_ids: Sequence[str], *, since: datetime) -> pa.Table: ...
+    async def compact(self) -> None: ...
+    async def ready(self) -> None: ...
+
+
+# --- Blobs: the bytes as they came, by digest -------------------------------------------------------------------------
+
+
+class Blobs(Protocol):
+    """Bytes by the lower-case hexadecimal SHA-256 of themselves. `get` raises `NotFound`, and `Broken` when what is
+    stored no longer has its digest. Putting the same bytes twice stores them once."""
+
+    async def put(self, data: bytes) -> str: ...
+    async def get(self, digest: str) -> bytes: ...
+    async def has(self, digest: str) -> bool: ...
+    async def ready(self) -> None: ...

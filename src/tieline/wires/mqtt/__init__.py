@@ -1,0 +1,1 @@
+"""What Tieline and a VEN say to each other over MQTT."""

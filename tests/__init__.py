@@ -1,0 +1,1 @@
+"""The proofs: unit, contract, integration, e2e, bench and house."""
