@@ -12,14 +12,14 @@ ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 # A series id is dotted and ends with its unit: home-7.hvac.power_kw
 SERIES_PATTERN = r"^[A-Za-z0-9_~-]{1,64}(\.[A-Za-z0-9_~-]{1,64}){0,5}$"
 
-Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="1 to 64 of A–Z a–z 0–9 _ -")]
+Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="1 to 64 of A-Z a-z 0-9 _ -")]
 SeriesId = Annotated[str, msgspec.Meta(pattern=SERIES_PATTERN, description="dotted, unit last: home-7.hvac.power_kw")]
 
 
 def checked_id(text: str, what: str) -> str:
     """The same text. Raises `Refused` unless it is a legal id."""
     if not re.match(ID_PATTERN, text):
-        raise Refused(f"{what} {text[:80]!r} is not 1 to 64 of A–Z a–z 0–9 _ -")
+        raise Refused(f"{what} {text[:80]!r} is not 1 to 64 of A-Z a-z 0-9 _ -")
     return text
 
 

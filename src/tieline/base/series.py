@@ -1,8 +1,11 @@
 """Series: how one declares itself, and the columns in which readings of all of them stand."""
 
+from __future__ import annotations  # pyarrow's generics exist only in its stubs
+
 import enum
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -11,16 +14,15 @@ from tieline.base.names import SeriesId
 
 INSTANT = pa.timestamp("us", tz="UTC")
 
-READINGS = pa.schema(
-    [
-        pa.field("series_id", pa.string(), nullable=False),
-        pa.field("at", INSTANT, nullable=False),  # valid time
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("flags", pa.int16(), nullable=False),  # a union of Flag
-        pa.field("known_at", INSTANT, nullable=False),  # knowledge time
-        pa.field("seq", pa.int64(), nullable=False),  # where it stood in what brought it: breaks ties of known_at
-    ]
-)
+_COLUMNS: list[pa.Field[Any]] = [
+    pa.field("series_id", pa.string(), nullable=False),
+    pa.field("at", INSTANT, nullable=False),  # valid time
+    pa.field("value", pa.float64(), nullable=False),
+    pa.field("flags", pa.int16(), nullable=False),  # a union of Flag
+    pa.field("known_at", INSTANT, nullable=False),  # knowledge time
+    pa.field("seq", pa.int64(), nullable=False),  # where it stood in what brought it: breaks ties of known_at
+]
+READINGS = pa.schema(_COLUMNS)
 """One row a reading. A correction is a row with a later (known_at, seq); nothing is overwritten."""
 
 
@@ -70,7 +72,7 @@ def readings(
 ) -> pa.Table:
     """Columns of the READINGS shape; `at` in aware datetimes or microseconds since 1970 UTC."""
     n = len(value)
-    columns = [
+    columns: list[pa.Array[Any] | pa.ChunkedArray[Any]] = [
         pa.array(series_id, pa.string()),
         pa.array(at, INSTANT),
         pa.array(value, pa.float64()),
