@@ -1,1 +1,117 @@
-"""nats for tests."""
+"""NATS for tests: one supervised server, and a cluster of three whose nodes can be killed and brought back."""
+
+import random
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tieline.adapters.nats import system
+from tieline.adapters.nats.configuration import USER, configuration, new_issuer_seed, new_password, write_private
+from tieline.adapters.nats.server import LOOPBACK, NatsServer
+
+
+def free_port() -> int:
+    """A port nobody listens on, below those the system gives to outgoing connections."""
+    while True:
+        port = random.randrange(15000, 31999)
+        if system.free(LOOPBACK, port):
+            return port
+
+
+@pytest.fixture
+async def nats_server(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """A server of the test's own, empty."""
+    server = NatsServer(tmp_path / "nats", mqtt_port=free_port())
+    await server.start()
+    yield server
+    await server.stop()
+
+
+class NatsNode:
+    """One node of a cluster; its store outlives it."""
+
+    def __init__(self, name: str, folder: Path, config: dict[str, Any]) -> None:
+        self.name = name
+        self.url = f"nats://{LOOPBACK}:{config['port']}"
+        self.mqtt_port: int = config["mqtt"]["port"]
+        self._folder = folder
+        self._ports = (config["port"], self.mqtt_port)
+        self._process: subprocess.Popen[bytes] | None = None
+        write_private(folder / "nats-server.conf", msgspec.json.encode(config).decode())
+
+    def start(self) -> None:
+        if self._process is None:
+            command = [system.binary(None), "-c", str(self._folder / "nats-server.conf")]
+            self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def wait_until_up(self) -> None:
+        deadline = time.monotonic() + 30
+        for port in self._ports:
+            while time.monotonic() < deadline:
+                try:
+                    socket.create_connection((LOOPBACK, port), 1).close()
+                    break
+                except OSError:
+                    time.sleep(0.05)
+
+
+class NatsCluster:
+    """Three nodes with JetStream and MQTT, one account, the user and issuer that `NatsServer` would have."""
+
+    def __init__(self, folder: Path) -> None:
+        self.user = USER
+        self.password = new_password()
+        self.issuer_seed = new_issuer_seed()
+        ports = [free_port() for _ in range(3)]
+        routes = [f"nats://{LOOPBACK}:{port}" for port in ports]
+        self.nodes = [self._node(f"n{i}", folder / f"n{i}", port, routes) for i, port in enumerate(ports, 1)]
+
+    def _node(self, name: str, folder: Path, cluster_port: int, routes: list[str]) -> NatsNode:
+        folder.mkdir(parents=True)
+        config = configuration(
+            folder,
+            port=free_port(),
+            mqtt_host=LOOPBACK,
+            mqtt_port=free_port(),
+            password=self.password,
+            issuer_seed=self.issuer_seed,
+            name=name,
+        )
+        config["cluster"] = {"name": "tieline", "host": LOOPBACK, "port": cluster_port, "routes": routes}
+        return NatsNode(name, folder, config)
+
+    @property
+    def urls(self) -> list[str]:
+        return [node.url for node in self.nodes]
+
+    def start(self) -> None:
+        """Starts whichever nodes are down."""
+        for node in self.nodes:
+            node.start()
+        for node in self.nodes:
+            node.wait_until_up()
+
+    def kill(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+
+@pytest.fixture(scope="session")
+def nats_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]:
+    """One cluster for the session, shared: use subjects of your own, and bring back the nodes you kill."""
+    cluster = NatsCluster(tmp_path_factory.mktemp("nats-cluster"))
+    cluster.start()
+    yield cluster
+    cluster.kill()

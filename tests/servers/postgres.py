@@ -1,1 +1,100 @@
-"""postgres for tests."""
+"""PostgreSQL for tests: a server of its own on a free loopback port, as safe as by default, stopped at the end."""
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+_PASSWORD = "kept-out-of-messages"
+
+
+def _binary(name: str) -> str:
+    """On Debian the server's binaries are not on the PATH."""
+    installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda p: int(p.parts[-3]), reverse=True)
+    found = shutil.which(name) or next((str(path) for path in installed), None)
+    if found is None:
+        pytest.fail(f"{name} of PostgreSQL is not installed: the Rows contract needs it (apt install postgresql)")
+    return found
+
+
+def _user() -> str:
+    """PostgreSQL refuses to run as root."""
+    return getpass.getuser() if os.getuid() else "postgres"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _initialised(folder: Path) -> Path:
+    secret, data = folder / "password", folder / "data"
+    secret.write_text(_PASSWORD)
+    for owned in (folder, secret):
+        shutil.chown(owned, _user())
+    subprocess.run(
+        [_binary("initdb"), "--pgdata", data, "--username=tieline", f"--pwfile={secret}", "--auth=scram-sha-256",
+         "--encoding=UTF8", "--locale=C", "--no-sync"],
+        user=_user(), cwd=folder, check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    return data
+
+
+def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    for _ in range(300):
+        asked = [_binary("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        if subprocess.run(asked, check=False, timeout=10).returncode == 0:
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    pytest.fail(f"PostgreSQL did not start: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of the server's first database; its user may create others."""
+    folder = Path(tempfile.mkdtemp(prefix="tieline-postgres-"))  # pytest's own folders are closed to other users
+    data, port, log = _initialised(folder), _free_port(), folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [_binary("postgres"), "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
+             "-c", "unix_socket_directories="],
+            user=_user(), cwd=folder, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        _await(process, port, log)
+        yield f"postgresql://tieline:{_PASSWORD}@127.0.0.1:{port}/postgres"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator[str]:
+    """The URL of an empty database of its own for each test."""
+    server = sa.make_url(postgres_url)
+    name = f"tieline_{uuid.uuid4().hex}"
+    _administer("createdb", server, name)
+    yield server.set(database=name).render_as_string(hide_password=False)
+    _administer("dropdb", server, "--force", name)
+
+
+def _administer(tool: str, server: sa.URL, *arguments: str) -> None:
+    subprocess.run(
+        [_binary(tool), "-h", server.host or "", "-p", str(server.port), "-U", server.username or "", *arguments],
+        env={**os.environ, "PGPASSWORD": _PASSWORD}, check=True, capture_output=True, timeout=60,
+    )  # fmt: skip

@@ -31,3 +31,8 @@ def escaped(name: str) -> str:
 def power_series(ven_id: str, resource_id: str | None = None) -> str:
     """The id of a VEN's own power series, or of one of its loads'."""
     return f"{ven_id}.power_kw" if resource_id is None else f"{ven_id}.{resource_id}.power_kw"
+
+
+def sheddable_series(ven_id: str, resource_id: str) -> str:
+    """The id of the series of what a load could give up of what it draws."""
+    return f"{ven_id}.{resource_id}.sheddable_kw"

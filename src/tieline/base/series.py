@@ -40,7 +40,8 @@ class Flag(enum.IntFlag):
     LATE = 1  # arrived long after its instant
     AHEAD = 2  # stamped a little ahead of our clock
     BEYOND_RATING = 4  # more power than its panel or nameplate allows
-    CORRECTION = 8  # a second, different value for the same instant
+    SHED = 8  # held down by a command of ours
+    AMBIGUOUS = 16  # its local time happened twice, and the source does not say which one it means
 
 
 class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

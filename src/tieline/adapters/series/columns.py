@@ -1,0 +1,103 @@
+"""Readings as columns: refused unless whole, put in order, reduced to what is latest, cut by month."""
+
+from __future__ import annotations  # numpy's and pyarrow's generics
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tieline.base.errors import Refused
+from tieline.base.series import READINGS
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+_FIRST, _LAST = np.datetime64("0001-01-01", "us").astype(np.int64), np.datetime64("9999-12-31", "us").astype(np.int64)
+
+
+def checked(rows: pa.Table) -> pa.Table:
+    """The same rows in the READINGS schema. Raises `Refused` for other columns, nulls, or years outside 1 to 9999."""
+    if rows.schema.names != READINGS.names or rows.schema.types != READINGS.types:
+        raise Refused(f"readings must have the columns {_named(READINGS)}, not {_named(rows.schema)}")
+    for name in READINGS.names:
+        if missing := rows[name].null_count:
+            raise Refused(f"{missing} of {rows.num_rows} readings have no {name}: leave those rows out")
+    for name in ("at", "known_at"):
+        instants = micros(rows, name)
+        if len(instants) and (instants.min() < _FIRST or instants.max() > _LAST):
+            raise Refused(f"{name} has an instant outside the years 1 to 9999: is it in microseconds since 1970?")
+    return rows.cast(READINGS)
+
+
+def _named(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)
+
+
+def micros(rows: pa.Table, name: str) -> Ints:
+    """A column of instants as microseconds since 1970 UTC."""
+    return np.asarray(rows[name].cast(pa.int64()).to_numpy(), np.int64)
+
+
+def arranged(rows: pa.Table) -> pa.Table:
+    """All rows in order of (series_id, at), the latest known of each instant last."""
+    order, _, _ = _order(rows)
+    return rows if order is None else rows.take(order)
+
+
+def latest(rows: pa.Table) -> pa.Table:
+    """For every (series_id, at) the row with the greatest (known_at, seq), in order."""
+    order, series, at = _order(rows)
+    if order is None:
+        return rows
+    return rows.take(order[_last_of_run(series[order], at[order])])
+
+
+def newest(rows: pa.Table) -> pa.Table:
+    """For every series its latest row of the greatest `at`, in order."""
+    order, series, _ = _order(rows)
+    if order is None:
+        return rows.filter(pa.array(_last_of_run(series)))
+    return rows.take(order[_last_of_run(series[order])])
+
+
+def by_month(rows: pa.Table) -> list[tuple[str, pa.Table]]:
+    """The rows of each month of `at` in UTC, by the month's name YYYY-MM."""
+    months = micros(rows, "at").view("M8[us]").astype("M8[M]")
+    names = np.unique(months)
+    if len(names) == 1:
+        return [(str(names[0]), rows)]
+    return [(str(name), rows.filter(pa.array(months == name))) for name in names]
+
+
+def _order(rows: pa.Table) -> tuple[Ints | None, Ints, Ints]:
+    """How to put rows in order, None when they are and no instant comes twice; the ranks of their series; their `at`.
+
+    Ties of (known_at, seq) should not be; where they are, the order of arrival must not decide what is latest.
+    """
+    series, at = _ranks(rows["series_id"]), micros(rows, "at")
+    if bool(np.all((series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (at[1:] > at[:-1])))):
+        return None, series, at
+    flags, value, seq = (rows[name].to_numpy() for name in ("flags", "value", "seq"))
+    return np.lexsort((flags, value, seq, micros(rows, "known_at"), at, series)), series, at
+
+
+def _ranks(names: pa.ChunkedArray[Any]) -> Ints:
+    """Whole numbers that compare as the names do."""
+    encoded: Any = names.combine_chunks().dictionary_encode()
+    by_name = pc.sort_indices(encoded.dictionary).to_numpy()
+    rank = np.empty(len(by_name), np.int64)
+    rank[by_name] = np.arange(len(by_name))
+    ranks: Ints = rank[encoded.indices.to_numpy()]
+    return ranks
+
+
+def _last_of_run(*keys: Ints) -> Bools:
+    """Where the next row has another key."""
+    last = np.zeros(len(keys[0]), np.bool_)
+    last[-1:] = True
+    for key in keys:
+        last[:-1] |= key[1:] != key[:-1]
+    return last

@@ -1,0 +1,92 @@
+"""DuckDB on a short leash: bounded memory, threads and time, no extension ever loaded; its SQL lies beside it."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from tieline.adapters.series.failures import told
+from tieline.base.errors import Broken
+from tieline.base.series import READINGS
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What reading and compacting may take: memory and threads in all, time and rows a question.
+
+    `scratch` is where DuckDB spills and compaction drafts (None: the system's temporary folder). Files no longer in
+    the table stay `retention` long, for readers still at them; a week at least.
+    """
+
+    memory_mb: int = 256
+    threads: int = 2
+    readers: int = 4
+    timeout_s: float = 30.0
+    compact_timeout_s: float = 600.0
+    rows: int = 5_000_000
+    scratch: Path | None = None
+    retention: timedelta = timedelta(days=7)
+
+
+class Engine:
+    """One database in memory that only reads files; a cursor for each question, from any thread."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.scratch = Path(tempfile.mkdtemp(prefix="tieline-series-", dir=limits.scratch))
+        with told("starting DuckDB"):
+            self._db = duckdb.connect(
+                ":memory:",
+                config={
+                    "memory_limit": f"{limits.memory_mb}MB",
+                    "threads": limits.threads,
+                    "temp_directory": str(self.scratch / "duckdb"),
+                    "autoinstall_known_extensions": False,
+                    "autoload_known_extensions": False,
+                },
+            )
+        self._timeout_s = limits.timeout_s
+
+    def ask(self, sql: str, parameters: dict[str, Any]) -> pa.Table:
+        """The answer in the READINGS schema. Raises `Unready` past the time limit, `Refused` past the memory limit."""
+        with self._cursor(self._timeout_s) as cursor:
+            # A relation rather than execute(): DuckDB 2 warns that Arrow from the latter is copied twice.
+            answer: pa.Table = cursor.sql(_text(sql), params=parameters).to_arrow_table()
+        if answer.schema.names != READINGS.names:
+            raise Broken(f"{sql} gives the columns {answer.schema.names}, not {READINGS.names}")
+        return answer.cast(READINGS)
+
+    def run(self, sql: str, parameters: dict[str, Any], *, timeout_s: float) -> None:
+        with self._cursor(timeout_s) as cursor:
+            cursor.execute(_text(sql), parameters).fetchall()
+
+    @contextmanager
+    def _cursor(self, timeout_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        cursor = self._db.cursor()
+        alarm = threading.Timer(timeout_s, cursor.interrupt)
+        alarm.daemon = True
+        alarm.start()
+        try:
+            yield cursor
+        finally:
+            alarm.cancel()
+            cursor.close()
+
+    def close(self) -> None:
+        self._db.close()
+
+
+_TEXTS: dict[str, str] = {}
+
+
+def _text(name: str) -> str:
+    if name not in _TEXTS:
+        _TEXTS[name] = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return _TEXTS[name]

@@ -1,0 +1,1 @@
+"""Rows in SQLite or PostgreSQL: one interface, one set of migrations, one outbox."""

@@ -1,0 +1,143 @@
+"""The dispatcher: looks at what is open and takes each event the next step that its clock and its ledger ask for.
+
+It keeps nothing in memory: whatever dies, the next look, here or in another process, goes on from the rows.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+import structlog
+
+from tieline import metrics
+from tieline.base.errors import TielineError
+from tieline.base.time import Clock
+from tieline.dispatch import actions, reads
+from tieline.dispatch.model import CLOSED, OPEN, Event, EventState, LedgerRow, RowState, Timing, command_id
+from tieline.dispatch.planning import Headroom
+from tieline.ports import Rows
+from tieline.wires.mqtt.messages import COMMAND, Command, Limit, Op, topic
+
+log = structlog.get_logger(__name__)
+
+Speak = Callable[[str, bytes], Awaitable[None]]
+"""Say a retained message on an MQTT topic; returns when the broker has it, raises `Unready` when it has not."""
+Measure = Callable[[datetime], Awaitable[Sequence[Headroom]]]
+"""What the online fleet could give up, as metered."""
+
+RESTORE_VALID = timedelta(days=7)
+"""A restore is never refused for its age: a VEN that comes back days later must still give back."""
+
+
+class Dispatcher:
+    """Steps every unfinished event; `step` is safe to run in several processes at once."""
+
+    def __init__(self, rows: Rows, clock: Clock, speak: Speak, measure: Measure, timing: Timing) -> None:
+        self._rows = rows
+        self._clock = clock
+        self._speak = speak
+        self._measure = measure
+        self._timing = timing
+
+    async def run(self) -> None:
+        """A look about four times a wall second, whatever the clock's rate: commands must go out within the second."""
+        while True:
+            await self.step()
+            await asyncio.sleep(0.2)
+
+    async def step(self) -> None:
+        for event in await self._rows.read(reads.unfinished):
+            try:
+                await self._advance(event)
+            except TielineError as error:
+                log.warning("event waits", event_id=event.event_id, reason=str(error))
+
+    async def _advance(self, event: Event) -> None:
+        now, timing = self._clock.now(), self._timing
+        if event.state in OPEN and now >= event.end_at:
+            if event.started_at is None:
+                await self._rows.transaction(lambda tx: actions.begin(tx, event, now))
+            await self._rows.transaction(lambda tx: actions.close(tx, event, EventState.ENDED, now))
+        elif event.state in OPEN:
+            await self._call(event, now)
+        ledger = await self._rows.read(lambda reader: reads.ledger_of(reader, event.event_id))
+        await self._send(event, ledger, now)
+        silent = [
+            row
+            for row in ledger
+            if row.state is RowState.RESTORING and _older(row.restoring_at, now, timing.escalate_s)
+        ]
+        if silent:
+            declined = {row.ven_id for row in silent if row.answer not in (None, "accepted")}
+            vens = {row.ven_id for row in silent} - declined
+            log.error("loads not given back", event_id=event.event_id, vens=sorted(vens))
+            await self._rows.transaction(lambda tx: actions.give_up(tx, event, vens, declined, now))
+
+    async def _call(self, event: Event, now: datetime) -> None:
+        timing = self._timing
+        if event.planned_at is None and now >= event.start_at - timedelta(seconds=timing.lead_s):
+            headroom = await self._measure(now)
+            await self._rows.transaction(lambda tx: actions.choose(tx, event, headroom, now))
+        elif (
+            event.planned_at is not None and event.replanned_at is None and _older(event.planned_at, now, timing.ack_s)
+        ):
+            headroom = await self._measure(now)
+            await self._rows.transaction(lambda tx: actions.choose_again(tx, event, headroom, now))
+        if event.state is EventState.SCHEDULED and now >= event.start_at:
+            await self._rows.transaction(lambda tx: actions.begin(tx, event, now))
+        elif event.state is EventState.ACTIVE:
+            ledger = await self._rows.read(lambda reader: reads.ledger_of(reader, event.event_id))
+            if vens := {row.ven_id for row in ledger if row.state is RowState.ACKED}:
+                await self._rows.transaction(lambda tx: actions.act(tx, event, vens, now))
+
+    async def _send(self, event: Event, ledger: Sequence[LedgerRow], now: datetime) -> None:
+        resend_s = self._timing.resend_s
+        due = [row for row in ledger if row.last_send_at is None or _older(row.last_send_at, now, resend_s)]
+        restores = {row.ven_id for row in due if row.state is RowState.RESTORING}
+        calls = {
+            row.ven_id
+            for row in due
+            if row.state in actions.UNDECIDED and event.state not in CLOSED and now < event.end_at
+        }
+        if not restores | calls:
+            return
+        await self._rows.transaction(lambda tx: actions.send(tx, event, restores | calls, now))
+        commands = [(ven, _restore(event, ven, now)) for ven in sorted(restores)]
+        metrics.COMMANDS.labels(Op.RESTORE).inc(len(restores))
+        metrics.COMMANDS.labels(Op.EVENT).inc(len(calls))
+        commands += [(ven, _event(event, ven, ledger, now)) for ven in sorted(calls)]
+        await self._say(commands)
+
+    async def _say(self, commands: Iterable[tuple[str, Command]]) -> None:
+        spoken = [self._speak(topic(COMMAND, ven_id), msgspec.json.encode(command)) for ven_id, command in commands]
+        failed = [one for one in await asyncio.gather(*spoken, return_exceptions=True) if one is not None]
+        if failed:
+            raise failed[0]
+
+
+def _older(at: datetime | None, now: datetime, seconds: float) -> bool:
+    return at is not None and now - at >= timedelta(seconds=seconds)
+
+
+def _event(event: Event, ven_id: str, ledger: Iterable[LedgerRow], now: datetime) -> Command:
+    return Command(
+        command_id=command_id(event.event_id, ven_id, Op.EVENT),
+        op=Op.EVENT,
+        event_id=event.event_id,
+        issued_at=now,
+        expires_at=event.end_at,
+        start_at=event.start_at,
+        end_at=event.end_at,
+        limits=[Limit(row.resource_id, 0.0) for row in ledger if row.ven_id == ven_id],
+    )
+
+
+def _restore(event: Event, ven_id: str, now: datetime) -> Command:
+    return Command(
+        command_id=command_id(event.event_id, ven_id, Op.RESTORE),
+        op=Op.RESTORE,
+        event_id=event.event_id,
+        issued_at=now,
+        expires_at=now + RESTORE_VALID,
+    )

@@ -1,0 +1,82 @@
+"""The tables of dispatch and their writes."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from tieline.columns import Instant
+from tieline.dispatch.model import Event, LedgerRow, NewProgram, RowState
+from tieline.ports import Transaction
+
+metadata = sa.MetaData()
+
+program = sa.Table(
+    "program",
+    metadata,
+    sa.Column("program_id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("event_id", sa.String(64), primary_key=True),
+    sa.Column("program_id", sa.String(64), sa.ForeignKey("program.program_id"), nullable=False),
+    sa.Column("start_at", Instant, nullable=False),
+    sa.Column("end_at", Instant, nullable=False),
+    sa.Column("target_kw", sa.Double, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("planned_at", Instant),
+    sa.Column("replanned_at", Instant),
+    sa.Column("started_at", Instant),
+    sa.Column("ended_at", Instant),
+    sa.Index("event_by_start", "start_at", "event_id"),
+)
+
+ledger = sa.Table(
+    "ledger",
+    metadata,
+    sa.Column("event_id", sa.String(64), sa.ForeignKey("event.event_id"), primary_key=True),
+    sa.Column("ven_id", sa.String(64), primary_key=True),
+    sa.Column("resource_id", sa.String(64), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("planned_kw", sa.Double, nullable=False),
+    sa.Column("cause", sa.String(400), nullable=False),
+    sa.Column("planned_at", Instant, nullable=False),
+    sa.Column("answer", sa.String(16)),
+    sa.Column("sent_at", Instant),
+    sa.Column("last_send_at", Instant),
+    sa.Column("acked_at", Instant),
+    sa.Column("acting_at", Instant),
+    sa.Column("restoring_at", Instant),
+    sa.Column("restored_at", Instant),
+    sa.Index("ledger_by_state", "state", "event_id"),
+)
+
+
+def add_program(tx: Transaction, new: NewProgram, now: datetime) -> None:
+    tx.execute(sa.insert(program).values(**msgspec.structs.asdict(new), created_at=now))
+
+
+def add_event(tx: Transaction, new: Event) -> None:
+    tx.execute(sa.insert(event).values(**msgspec.structs.asdict(new)))
+
+
+def set_event(tx: Transaction, event_id: str, **values: Any) -> None:
+    tx.execute(sa.update(event).where(event.c.event_id == event_id).values(**values))
+
+
+def add_rows(tx: Transaction, rows: Sequence[LedgerRow]) -> None:
+    if rows:
+        tx.execute(sa.insert(ledger), [msgspec.structs.asdict(row) for row in rows])
+
+
+def set_rows(tx: Transaction, event_id: str, ven_ids: Iterable[str], states: Iterable[RowState], **values: Any) -> int:
+    """Set values on the rows of these VENs that are in one of the states; how many there were."""
+    which = (ledger.c.event_id == event_id, ledger.c.ven_id.in_(list(ven_ids)), ledger.c.state.in_(list(states)))
+    return tx.execute(sa.update(ledger).where(*which).values(**values)).rowcount

@@ -1,0 +1,1 @@
+"""Feeds: what data servers publish, loaded into Series; for now from files at hand."""

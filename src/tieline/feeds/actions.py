@@ -1,0 +1,69 @@
+"""Loading: bytes of a file into Series, with a record of how it ended."""
+
+import asyncio
+from datetime import datetime
+
+import msgspec
+import pyarrow as pa
+
+from tieline import metrics
+from tieline.base.errors import Refused
+from tieline.base.series import empty
+from tieline.base.time import MICROSECOND, Clock
+from tieline.feeds import reads, store
+from tieline.feeds.model import LoadedFile, Outcome, account, extent, news
+from tieline.ports import Blobs, Rows, Series, Transaction
+from tieline.registry import actions as registry
+from tieline.wires.sources import files
+from tieline.wires.sources.parsed import Parsed
+
+AT_ONCE = 500_000  # readings compared with what is known in one question to Series
+
+
+async def load(data: bytes, name: str, *, rows: Rows, series: Series, blobs: Blobs, clock: Clock) -> Outcome:
+    """Load a file: loaded, partly loaded, or failed with its reason kept; never raises `Refused` for what is in it.
+
+    The bytes are kept first. The same bytes again are a no-op, whatever their name, until the parsers change; a load
+    that was cut off halfway is completed by loading again.
+    """
+    digest = await blobs.put(data)
+    known = await rows.read(lambda reader: reads.find_file(reader, digest))
+    if known is not None and known.version == files.VERSION:
+        return Outcome(known, stored=0, again=True)
+    parsed, reason = await _parsed(data, name)
+    now = clock.now()
+    stored = await _store(parsed, digest, series, now) if parsed else 0
+    file = account(digest, name, parsed, now, reason)
+    await rows.transaction(lambda tx: _record(tx, file, parsed, now))
+    metrics.FILES.labels(file.state).inc()
+    return Outcome(file, stored=stored, again=False)
+
+
+async def _parsed(data: bytes, name: str) -> tuple[Parsed | None, str | None]:
+    try:
+        return await asyncio.to_thread(files.parse, data, name), None
+    except Refused as refused:
+        return None, str(refused)
+
+
+async def _store(parsed: Parsed, digest: str, series: Series, now: datetime) -> int:
+    """Append what is not known yet in one commit. A load that was cut off after it finds its own commit there."""
+    parts = [await _news(parsed.rows.slice(n, AT_ONCE), series, now) for n in range(0, parsed.rows.num_rows, AT_ONCE)]
+    new = pa.concat_tables(parts or [empty()])
+    if new.num_rows:
+        await series.append(new, writer=f"feeds-{digest[:16]}", position=files.VERSION)
+    return new.num_rows
+
+
+async def _news(rows: pa.Table, series: Series, now: datetime) -> pa.Table:
+    ids, first, last = extent(rows)
+    latest = await series.scan(ids, first, last + MICROSECOND)
+    return await asyncio.to_thread(news, rows, latest, now)
+
+
+def _record(tx: Transaction, file: LoadedFile, parsed: Parsed | None, now: datetime) -> None:
+    if parsed is not None:
+        registry.declare_series(tx, parsed.declarations, now)
+    store.put_file(tx, file)
+    said = {"digest": file.digest, "name": file.name, "dataset": file.dataset, "state": file.state, "at": now}
+    tx.say("news.file.loaded", msgspec.json.encode(said))

@@ -1,0 +1,1 @@
+"""Who may: the credentials of devices, and what each may say and hear."""

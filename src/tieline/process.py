@@ -1,0 +1,115 @@
+"""The process: tasks that are kept going, the HTTP server, and a stop that drains, commits and closes."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from tieline import metrics
+from tieline.base.errors import Unready
+from tieline.base.part import Task
+
+log = structlog.get_logger(__name__)
+_BACK_OFF_S = (0.2, 10.0)
+_STOP_S = 8.0
+
+
+async def keep(task: Task) -> None:
+    """Run a task for ever: one that ends or fails is started again, later each time it fails at once."""
+    pause, loop = _BACK_OFF_S[0], asyncio.get_running_loop()
+    while True:
+        began = loop.time()
+        try:
+            await task.run()
+        except Exception as error:  # whatever it is, the others go on and this one is tried again
+            reasons = _causes(error)
+            log.warning("task failed and starts again", task=task.name, reason=reasons, exc_info=_ours(error))
+        metrics.RESTARTS.labels(task.name).inc()
+        if loop.time() - began > 60:
+            pause = _BACK_OFF_S[0]
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _BACK_OFF_S[1])
+
+
+def _causes(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(_causes(one) for one in error.exceptions)
+    return f"{type(error).__name__}: {error}"
+
+
+def _ours(error: BaseException) -> BaseException | None:
+    """The trace is only worth lines where the fault is ours, not a port's that is away for a while."""
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
+    return None if all(isinstance(one, Unready) for one in inner) else error
+
+
+def free_port(host: str, port: int) -> int:
+    """The port, or any free one for 0. Raises `Unready` when something else listens there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Unready(
+                f"cannot listen on {host}:{port}: {error.strerror}; set TIELINE_HTTP_PORT to a free one"
+            ) from None
+        chosen: int = probe.getsockname()[1]
+        return chosen
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any, host: str, port: int) -> Any:
+    """The HTTP server, until the block ends."""
+    server = Server(app, host, port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False)
+    serve = asyncio.create_task(server.serve())
+    try:
+        await _listening(host, port, serve)
+        yield
+    finally:
+        server.stop()
+        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(serve, _STOP_S / 2)
+
+
+async def _listening(host: str, port: int, serve: "asyncio.Task[None]") -> None:
+    for _ in range(200):
+        if serve.done():
+            await serve
+            raise Unready(f"the HTTP server on {host}:{port} ended at once")
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            return
+        await asyncio.sleep(0.02)
+    raise Unready(f"the HTTP server does not answer on {host}:{port}")
+
+
+async def until_stopped() -> None:
+    """Wait for SIGINT or SIGTERM."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()
+
+
+async def run(tasks: Sequence[Task], until: Callable[[], Awaitable[None]]) -> None:
+    """Keep the tasks going until told otherwise; then cancel them and wait, within bounds, for each to let go."""
+    kept = [asyncio.create_task(keep(task), name=task.name) for task in tasks]
+    try:
+        await until()
+    finally:
+        for one in kept:
+            one.cancel()
+        done, late = await asyncio.wait(kept, timeout=_STOP_S) if kept else (set(), set())
+        if late:
+            log.warning("tasks did not stop in time", tasks=sorted(one.get_name() for one in late))
+        for one in done:
+            with contextlib.suppress(asyncio.CancelledError):
+                one.exception()

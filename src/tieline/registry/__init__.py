@@ -1,0 +1,1 @@
+"""What exists: sites, VENs, their resources, and every series with what it means."""

@@ -1,0 +1,98 @@
+"""What others may ask of the registry. Functions on a Reader join a caller's transaction; those on Rows are whole."""
+
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from tieline.base.errors import NotFound
+from tieline.base.series import Declaration
+from tieline.columns import structs
+from tieline.ports import Reader, Rows
+from tieline.registry.model import Resource, Site, Ven
+from tieline.registry.store import resource, series, site, ven
+
+T = TypeVar("T")
+
+_VENS = sa.select(ven, site.c.name.label("site_name"), site.c.zone, site.c.panel_a).join(site)
+_SERIES = sa.select(*[series.c[name] for name in Declaration.__struct_fields__])
+
+
+def _one(reader: Reader, kind: type[T], query: sa.Select[Any]) -> T | None:
+    return next(iter(structs(kind, reader.execute(query))), None)
+
+
+def _found(thing: T | None, what: str) -> T:
+    if thing is None:
+        raise NotFound(f"there is no {what}")
+    return thing
+
+
+def find_site(reader: Reader, site_id: str) -> Site | None:
+    return _one(reader, Site, sa.select(site).where(site.c.site_id == site_id))
+
+
+def the_site(reader: Reader, site_id: str) -> Site:
+    """Raises `NotFound`."""
+    return _found(find_site(reader, site_id), f"site {site_id!r}")
+
+
+def find_ven(reader: Reader, ven_id: str) -> Ven | None:
+    return _one(reader, Ven, _VENS.where(ven.c.ven_id == ven_id))
+
+
+def the_ven(reader: Reader, ven_id: str) -> Ven:
+    """Raises `NotFound`."""
+    return _found(find_ven(reader, ven_id), f"VEN {ven_id!r}")
+
+
+def resources_of(reader: Reader, ven_id: str) -> list[Resource]:
+    return structs(
+        Resource,
+        reader.execute(sa.select(resource).where(resource.c.ven_id == ven_id).order_by(resource.c.resource_id)),
+    )
+
+
+def the_series(reader: Reader, series_id: str) -> Declaration:
+    """Raises `NotFound`."""
+    return _found(_one(reader, Declaration, _SERIES.where(series.c.series_id == series_id)), f"series {series_id!r}")
+
+
+async def sites(rows: Rows, *, q: str | None = None, after: str = "", limit: int = 100) -> list[Site]:
+    """In order of id, after an id; `q` is text in id or name."""
+    query = sa.select(site).where(site.c.site_id > after).order_by(site.c.site_id).limit(limit)
+    return await rows.read(
+        lambda reader: structs(Site, reader.execute(_matching(query, q, site.c.site_id, site.c.name)))
+    )
+
+
+async def vens(rows: Rows, *, q: str | None = None, after: str = "", limit: int | None = None) -> list[Ven]:
+    """In order of id, after an id; `q` is text in the id, its name or its site's name."""
+    query = _VENS.where(ven.c.ven_id > after).order_by(ven.c.ven_id).limit(limit)
+    return await rows.read(
+        lambda reader: structs(Ven, reader.execute(_matching(query, q, ven.c.ven_id, ven.c.name, site.c.name)))
+    )
+
+
+async def resources(
+    rows: Rows, ven_id: str | None = None, *, after: tuple[str, str] = ("", ""), limit: int | None = None
+) -> list[Resource]:
+    """Of one VEN, or of all, in order of VEN and id, after a (VEN, id)."""
+    key = sa.tuple_(resource.c.ven_id, resource.c.resource_id)
+    query = sa.select(resource).where(key > sa.tuple_(*after)).order_by(*key).limit(limit)
+    chosen = query if ven_id is None else query.where(resource.c.ven_id == ven_id)
+    return await rows.read(lambda reader: structs(Resource, reader.execute(chosen)))
+
+
+async def declarations(
+    rows: Rows, *, q: str | None = None, source: str | None = None, after: str = "", limit: int = 100
+) -> list[Declaration]:
+    """Series in order of id, after an id; `q` is text in the id."""
+    query = _SERIES.where(series.c.series_id > after).order_by(series.c.series_id).limit(limit)
+    chosen = query if source is None else query.where(series.c.source == source)
+    return await rows.read(
+        lambda reader: structs(Declaration, reader.execute(_matching(chosen, q, series.c.series_id)))
+    )
+
+
+def _matching(query: sa.Select[Any], q: str | None, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    return query if not q else query.where(sa.or_(*[column.icontains(q, autoescape=True) for column in columns]))

@@ -1,0 +1,89 @@
+"""The registry's HTTP door."""
+
+from typing import Annotated
+
+from litestar import get, post
+from litestar.params import Parameter
+
+from tieline.base.series import Declaration
+from tieline.doors import Cursor, Limit, Page, Search, WithClock, WithRows, after, page
+from tieline.registry import actions, reads
+from tieline.registry.model import Credential, NewResource, NewSite, NewVen, Registered, Resource, Site
+
+
+@post("/v1/sites")
+async def add_site(data: NewSite, rows: WithRows, clock: WithClock) -> Site:
+    return await actions.add_site(rows, clock, data)
+
+
+@get("/v1/sites")
+async def list_sites(rows: WithRows, limit: Limit = 100, cursor: Cursor = None, q: Search = None) -> Page[Site]:
+    found = await reads.sites(rows, q=q, after=after(cursor), limit=limit + 1)
+    return page(found, limit, lambda site: site.site_id)
+
+
+@get("/v1/sites/{site_id:str}")
+async def show_site(site_id: str, rows: WithRows) -> Site:
+    return await rows.read(lambda reader: reads.the_site(reader, site_id))
+
+
+@post("/v1/vens")
+async def register_ven(data: NewVen, rows: WithRows, clock: WithClock) -> Registered:
+    """Register a VEN with its resources. The secret in the answer is shown this once."""
+    return await actions.register_ven(rows, clock, data)
+
+
+@post("/v1/vens/{ven_id:str}/credential")
+async def renew_credential(ven_id: str, rows: WithRows, clock: WithClock) -> Credential:
+    """A new secret for the VEN; the old one stops working at its next connection."""
+    return await actions.renew_credential(rows, clock, ven_id)
+
+
+@post("/v1/vens/{ven_id:str}/resources")
+async def add_resource(ven_id: str, data: NewResource, rows: WithRows, clock: WithClock) -> Resource:
+    return await actions.add_resource(rows, clock, ven_id, data)
+
+
+@get("/v1/resources")
+async def list_resources(
+    rows: WithRows, ven_id: str | None = None, limit: Limit = 100, cursor: Cursor = None
+) -> Page[Resource]:
+    ven, _, resource = after(cursor).partition("/")
+    found = await reads.resources(rows, ven_id, after=(ven, resource), limit=limit + 1)
+    return page(found, limit, lambda one: f"{one.ven_id}/{one.resource_id}")
+
+
+@post("/v1/series")
+async def declare_series(data: Declaration, rows: WithRows, clock: WithClock) -> Declaration:
+    return await actions.declare(rows, clock, data)
+
+
+@get("/v1/series")
+async def list_series(
+    rows: WithRows,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    q: Search = None,
+    source: Annotated[str | None, Parameter(description="Only series of this source, such as mqtt, ons or nem")] = None,
+) -> Page[Declaration]:
+    found = await reads.declarations(rows, q=q, source=source, after=after(cursor), limit=limit + 1)
+    return page(found, limit, lambda series: series.series_id)
+
+
+@get("/v1/series/{series_id:str}")
+async def show_series(series_id: str, rows: WithRows) -> Declaration:
+    return await rows.read(lambda reader: reads.the_series(reader, series_id))
+
+
+ROUTES = [
+    add_site,
+    list_sites,
+    show_site,
+    register_ven,
+    renew_credential,
+    add_resource,
+    list_resources,
+    declare_series,
+    list_series,
+    show_series,
+]

@@ -1,0 +1,1 @@
+"""What an event was worth: the baseline frozen at its start, and the statement made of it and the meters."""

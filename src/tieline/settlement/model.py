@@ -1,0 +1,197 @@
+"""The frozen baseline and the statement: what they hold, and the arithmetic between them. Pure."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tieline.base.time import micros
+from tieline.dispatch.model import Event, EventState
+
+Floats = NDArray[np.float64]
+
+STEP_S = 300
+"""Baselines stand in steps of five minutes from the event's start; the last one may be shorter."""
+
+
+def edges_us(start_at: datetime, end_at: datetime) -> NDArray[np.int64]:
+    """Where the steps of a span begin and end, in microseconds since 1970."""
+    return np.append(np.arange(micros(start_at), micros(end_at), STEP_S * 1_000_000), micros(end_at))
+
+
+class VenBaseline(msgspec.Struct, frozen=True):
+    """What one VEN would have drawn, mean power by step; the adjustment and the days that it comes from."""
+
+    ven_id: str
+    kw: list[float]
+    factor: float
+    days: list[date]
+    note: str = ""
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    ven_id: str
+    reason: str
+
+
+class FrozenBaseline(msgspec.Struct, frozen=True):
+    """The baselines of all VENs for one event, from what was known at `known_at`; never computed again."""
+
+    event_id: str
+    rule: str
+    known_at: datetime
+    start_at: datetime
+    end_at: datetime
+    step_s: int
+    vens: list[VenBaseline]
+    left_out: list[LeftOut]
+
+    @property
+    def at(self) -> list[float]:
+        """The start of each step, in seconds since 1970."""
+        return [us / 1_000_000 for us in edges_us(self.start_at, self.end_at)[:-1].tolist()]
+
+    @property
+    def fleet_kw(self) -> list[float]:
+        """The fleet's mean power by step: the sum over the VENs."""
+        return [total(step) for step in zip(*(one.kw for one in self.vens), strict=True)] or [0.0] * len(self.at)
+
+
+class StatementLine(msgspec.Struct, frozen=True):
+    """One VEN's share: delivered = baseline - used, over the time that its readings cover."""
+
+    ven_id: str
+    baseline_kwh: float
+    used_kwh: float
+    delivered_kwh: float
+    gap_seconds: float
+    readings: int
+    note: str = ""
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What an event was worth in all, from what was known at `known_at`: the sums of the lines, exactly."""
+
+    statement_id: str
+    event_id: str
+    program_id: str
+    start_at: datetime
+    end_at: datetime
+    target_kw: float
+    known_at: datetime
+    baseline_kwh: float
+    used_kwh: float
+    delivered_kwh: float
+    target_kwh: float
+    gap_seconds: float
+    vens: int
+
+
+class Statement(Summary, frozen=True):
+    """A summary with its lines and its inputs: `readings_digest` is of the very readings used, `baseline_digest` of
+    the frozen baseline, `digest` of all the statement but itself."""
+
+    rule: str
+    baseline_known_at: datetime
+    baseline_digest: str
+    readings_digest: str
+    lines: list[StatementLine]
+    digest: str = ""
+
+    @property
+    def number(self) -> int:
+        """Which statement of its event it is, from 1."""
+        return int(self.statement_id.rpartition("-")[2])
+
+    def numbered(self, number: int) -> Self:
+        """The same as the event's n-th statement, with its digest."""
+        named = msgspec.structs.replace(self, statement_id=f"{self.event_id}-{number}", digest="")
+        return msgspec.structs.replace(named, digest=digest_of(named))
+
+    def summary(self) -> Summary:
+        return msgspec.convert(self, Summary, from_attributes=True)
+
+    def repeats(self, other: Self) -> bool:
+        """Whether both state the same, whenever each was made."""
+        same = msgspec.structs.replace(
+            other, statement_id=self.statement_id, known_at=self.known_at, digest=self.digest
+        )
+        return same == self
+
+
+def stated(
+    event: Event, until: datetime, frozen: FrozenBaseline, known_at: datetime, lines: list[StatementLine], readings: str
+) -> Statement:
+    """The statement of an event over [start, until), not yet numbered; `readings` is their digest."""
+    return Statement(
+        statement_id="",
+        event_id=event.event_id,
+        program_id=event.program_id,
+        start_at=event.start_at,
+        end_at=until,
+        target_kw=event.target_kw,
+        known_at=known_at,
+        baseline_kwh=total(line.baseline_kwh for line in lines),
+        used_kwh=total(line.used_kwh for line in lines),
+        delivered_kwh=total(line.delivered_kwh for line in lines),
+        target_kwh=exact(event.target_kw * (until - event.start_at) / timedelta(hours=1)),
+        gap_seconds=total(line.gap_seconds for line in lines),
+        vens=len(lines),
+        rule=frozen.rule,
+        baseline_known_at=frozen.known_at,
+        baseline_digest=digest_of(frozen),
+        readings_digest=readings,
+        lines=sorted(lines, key=lambda line: line.ven_id),
+    )
+
+
+def settled_until(event: Event) -> datetime:
+    """Where the time ends that an event is settled for: its end, or when it was cancelled."""
+    if event.state is EventState.CANCELLED and event.ended_at is not None:
+        return min(event.end_at, event.ended_at)
+    return event.end_at
+
+
+def line(
+    baseline: VenBaseline, used_kwh: Floats, covered_s: Floats, seconds: float, readings: int, note: str
+) -> StatementLine:
+    """One VEN's line from its steps [steps] over so many seconds.
+
+    Time without readings counts on neither side: it delivers nothing.
+    """
+    base = exact(float((np.array(baseline.kw[: len(covered_s)]) * covered_s).sum()) / 3600)
+    used = exact(float(used_kwh.sum()))
+    gap = exact(seconds - float(covered_s.sum()))
+    notes = "; ".join(filter(None, (baseline.note, note)))
+    return StatementLine(baseline.ven_id, base, used, total((base, -used)), gap, readings, notes)
+
+
+def unsettled(ven_id: str, reason: str, readings: int, note: str) -> StatementLine:
+    """The line of a VEN without a baseline: nothing on either side, and why."""
+    return StatementLine(
+        ven_id, 0.0, 0.0, 0.0, 0.0, readings, "; ".join(filter(None, (f"not settled: {reason}", note)))
+    )
+
+
+def canonical(thing: msgspec.Struct) -> bytes:
+    """JSON with sorted keys and no spaces, in the same bytes wherever it is made."""
+    return msgspec.json.encode(thing, order="deterministic")
+
+
+def digest_of(thing: msgspec.Struct) -> str:
+    """SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical(thing)).hexdigest()
+
+
+def exact(value: float) -> float:
+    """To the milliwatt-hour or the microsecond: a line is rounded here, once, and every sum after is exact."""
+    return round(value, 6) + 0.0  # no -0.0
+
+
+def total(values: Iterable[float]) -> float:
+    """The sum of what `exact` has rounded, without any error."""
+    return sum(round(value * 1_000_000) for value in values) / 1_000_000

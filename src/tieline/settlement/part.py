@@ -1,0 +1,93 @@
+"""What settlement offers the process: it freezes what has started, settles what is over, and shows both."""
+
+import asyncio
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
+
+import structlog
+
+from tieline.base.errors import TielineError
+from tieline.base.part import Part, Task
+from tieline.base.time import Clock
+from tieline.dispatch import reads as dispatch
+from tieline.dispatch.model import CLOSED, Event, EventState
+from tieline.ports import Rows, Series
+from tieline.settlement import actions, reads
+from tieline.settlement.routes import ROUTES
+
+DELAY_S = 120.0
+LAG_S = 1.0
+log = structlog.get_logger(__name__)
+
+
+class Settler:
+    """Looks for events that lack their baseline or their statement, and makes them.
+
+    What is to be done stands in the rows, not here: whatever dies, the next look, in any process, finds it again.
+    `delay_s` of the clock pass between an event's end and its statement, for readings on their way. `lag_s` of the
+    wall pass between a look's "now" and its reading: what we had taken by then must be readable, or a statement as of
+    that instant would not stay true.
+    """
+
+    def __init__(
+        self, rows: Rows, series: Series, clock: Clock, delay_s: float, lag_s: float, holidays: Collection[date]
+    ) -> None:
+        self._rows = rows
+        self._series = series
+        self._clock = clock
+        self._delay = timedelta(seconds=delay_s)
+        self._lag_s = lag_s
+        self._holidays = holidays
+
+    async def run(self) -> None:
+        while True:
+            now = self._clock.now()
+            await asyncio.sleep(self._lag_s)
+            await self.look(now)
+
+    async def look(self, now: datetime) -> None:
+        """Freeze and settle what is due, as of `now`."""
+        for event in await self._unfrozen(now):
+            try:
+                await actions.freeze(event, rows=self._rows, series=self._series, holidays=self._holidays)
+            except TielineError as error:
+                log.warning("baseline waits", event_id=event.event_id, reason=str(error))
+        for event in await self._unsettled(now):
+            try:
+                await actions.settle(
+                    event.event_id,
+                    rows=self._rows,
+                    series=self._series,
+                    clock=self._clock,
+                    known_at=now,
+                    holidays=self._holidays,
+                )
+            except TielineError as error:
+                log.warning("statement waits", event_id=event.event_id, reason=str(error))
+
+    async def _unfrozen(self, now: datetime) -> list[Event]:
+        active = await dispatch.events(self._rows, [EventState.ACTIVE])
+        frozen = await self._rows.read(reads.frozen_events)
+        started = [event for event in active if event.started_at is not None and event.started_at <= now]
+        return [event for event in started if event.event_id not in frozen]
+
+    async def _unsettled(self, now: datetime) -> list[Event]:
+        closed = await dispatch.events(self._rows, CLOSED)
+        settled = await self._rows.read(reads.settled_events)
+        due = [
+            one for one in closed if one.started_at is not None and (one.ended_at or one.end_at) + self._delay <= now
+        ]
+        return [event for event in due if event.event_id not in settled]
+
+
+def part(
+    rows: Rows,
+    series: Series,
+    clock: Clock,
+    *,
+    delay_s: float = DELAY_S,
+    lag_s: float = LAG_S,
+    holidays: Collection[date] = (),
+) -> Part:
+    settler = Settler(rows, series, clock, delay_s, lag_s, frozenset(holidays))
+    return Part("settlement", tasks=[Task("settlement", settler.run)], routes=ROUTES)

@@ -1,0 +1,97 @@
+"""The HTTP door of settlement: frozen baselines, statements, and the readings behind them."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.params import Parameter
+
+from tieline.base.time import iso, parse_instant
+from tieline.doors import Cursor, Limit, Page, WithRows, WithSeries, after, csv_response, page, wants_csv
+from tieline.settlement import reads
+from tieline.settlement.model import LeftOut, Statement, StatementLine, Summary
+
+
+class BaselineView(msgspec.Struct, frozen=True):
+    """The fleet's frozen baseline: mean power by step, the sum over the VENs that have one."""
+
+    event_id: str
+    rule: str
+    known_at: datetime
+    start_at: datetime
+    end_at: datetime
+    step_s: int
+    at: list[float]
+    baseline_kw: list[float]
+    vens: int
+    left_out: list[LeftOut]
+
+
+class Reading(msgspec.Struct, frozen=True):
+    at: datetime
+    value: float
+    flags: int
+    known_at: datetime
+
+
+@get("/v1/events/{event_id:str}/baseline")
+async def show_baseline(event_id: str, rows: WithRows) -> BaselineView:
+    frozen = await rows.read(lambda reader: reads.the_baseline(reader, event_id))
+    return BaselineView(
+        frozen.event_id,
+        frozen.rule,
+        frozen.known_at,
+        frozen.start_at,
+        frozen.end_at,
+        frozen.step_s,
+        frozen.at,
+        frozen.fleet_kw,
+        len(frozen.vens),
+        frozen.left_out,
+    )
+
+
+@get("/v1/statements")
+async def list_statements(
+    rows: WithRows,
+    event_id: Annotated[str | None, Parameter(description="Only those of this event")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[Summary]:
+    found = await reads.summaries(rows, event_id=event_id, after=after(cursor), limit=limit + 1)
+    return page(found, limit, reads.place)
+
+
+@get("/v1/statements/{statement_id:str}")
+async def show_statement(
+    statement_id: str, rows: WithRows, request: Request[Any, Any, Any]
+) -> Statement | Response[bytes]:
+    """The statement with its lines; as text/csv the lines alone, one a VEN."""
+    found = await rows.read(lambda reader: reads.the_statement(reader, statement_id))
+    if not wants_csv(request):
+        return found
+    header = StatementLine.__struct_fields__
+    return csv_response(header, [msgspec.structs.astuple(line) for line in found.lines], statement_id)
+
+
+@get("/v1/statements/{statement_id:str}/readings")
+async def list_readings(
+    statement_id: str,
+    rows: WithRows,
+    series: WithSeries,
+    ven_id: Annotated[str, Parameter(description="The VEN whose line it is")],
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[Reading]:
+    """The very readings behind a line, as they were known when the statement was made."""
+    columns = ["at", "value", "flags", "known_at"]
+    table = (await reads.readings(rows, series, statement_id, ven_id)).select(columns)
+    found = [Reading(**row) for row in table.to_pylist()]
+    if last := after(cursor):
+        from_at = parse_instant(last, "cursor")
+        found = [reading for reading in found if reading.at > from_at]
+    return page(found, limit, lambda reading: iso(reading.at))
+
+
+ROUTES = [show_baseline, list_statements, show_statement, list_readings]

@@ -1,0 +1,37 @@
+"""The first thing a newcomer sees happen: a programme, and an event two minutes ahead."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+from tieline.base.errors import Conflict, Unready
+from tieline.base.time import Clock
+from tieline.sim.twins import after
+from tieline.ven.client import Client, Event, FleetNow
+
+PROGRAM = "summer-peak"
+AHEAD = timedelta(minutes=2)
+LENGTH = timedelta(minutes=15)
+SHARE = 0.6  # of what the fleet could shed
+PATIENCE_S = 60
+
+
+async def first_event(client: Client, clock: Clock) -> Event:
+    """Publish it: 15 minutes from the first whole minute that is two minutes ahead, for 60 % of the controllable load
+    in steps of 5 kW. Raises `Unready` when the fleet reports no load to shed within a minute."""
+    fleet = await _reporting(client)
+    with contextlib.suppress(Conflict):
+        await client.create_program(PROGRAM, "Summer peak")
+    start_at = after(clock.now() + AHEAD, 60, 0)
+    target_kw = max(5.0, 5.0 * round(SHARE * fleet.controllable_kw / 5))
+    return await client.create_event(PROGRAM, start_at, start_at + LENGTH, target_kw)
+
+
+async def _reporting(client: Client) -> FleetNow:
+    """The fleet once nine homes in ten are there, and a moment more for their loads to come in."""
+    for _ in range(PATIENCE_S):
+        fleet = await client.fleet()
+        await asyncio.sleep(1)
+        if fleet.controllable_kw > 0 and fleet.online >= 0.9 * fleet.vens:
+            return await client.fleet()
+    raise Unready(f"the fleet still reports no load to shed after {PATIENCE_S} s: GET /v1/fleet tells what it sees")

@@ -1,0 +1,122 @@
+"""The MQTT door of telemetry: device messages, in batches, into the readings stream of the Log.
+
+A PUBACK told the device that the broker keeps its message. It stays there until this room has said its readings on
+the Log (durable, replayable) and its refusals among the dead letters; only then is it done. A crash in between
+delivers it again: its readings come twice, at the same instants with the same values, and count once.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+
+import msgspec
+import structlog
+
+from tieline import metrics
+from tieline.base.series import Flag
+from tieline.base.time import Clock
+from tieline.ports import Blobs, Entry, Log, Rows
+from tieline.registry import reads as registry
+from tieline.telemetry.deadletters import refuse
+from tieline.telemetry.model import KINDS, Batch, Dead, Known, Limits, take
+
+GROUP = "telemetry"
+SUBJECT = "readings.mqtt"
+SUBJECTS = {kind: f"mqtt.{kind.replace('/', '.')}.*" for kind in KINDS}
+AT_ONCE = 500
+RECENT = 16  # messages a VEN may have sent again without having heard our answer
+log = structlog.get_logger(__name__)
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+class Intake:
+    """Takes device messages from the broker; several processes may, each message goes to one of them."""
+
+    def __init__(self, log: Log, rows: Rows, blobs: Blobs, clock: Clock, limits: Limits) -> None:
+        self._log = log
+        self._rows = rows
+        self._blobs = blobs
+        self._clock = clock
+        self._limits = limits
+        self._known: dict[str, Known] = {}
+        self._recent: dict[str, OrderedDict[bytes, int]] = {}
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for kind in KINDS:
+                group.create_task(self._take(kind))
+
+    async def _take(self, kind: str) -> None:
+        async for delivery in self._log.work(SUBJECTS[kind], group=GROUP, at_once=AT_ONCE):
+            batch = Batch(self._clock.now())
+            for entry in delivery.entries:
+                await self._take_one(batch, kind, entry)
+            if len(batch):
+                key = f"{kind}:{delivery.entries[0].position}:{delivery.entries[-1].position}"
+                await self._log.say(SUBJECT, _ENCODER.encode(batch), key=key)
+            _count(batch)
+            await delivery.done()
+
+    async def _take_one(self, batch: Batch, kind: str, entry: Entry) -> None:
+        ven_id = entry.subject.rpartition(".")[2]
+        if self._heard(ven_id, kind, entry):
+            metrics.MESSAGES.labels("duplicate").inc()
+            return
+        ven = await self._ven(ven_id)
+        if ven is None:
+            unknown = Dead("unknown VEN", f"no VEN {ven_id!r} is registered: register it, then let it send")
+            dead = [unknown]
+        else:
+            dead = take(batch, kind, ven, entry.data, entry.position, self._limits)
+        metrics.MESSAGES.labels("refused" if dead else "taken").inc()
+        if dead:
+            more = f" (and {len(dead) - 1} more in this message)" if len(dead) > 1 else ""
+            await refuse(
+                self._log, self._blobs, self._clock, entry, ven_id, Dead(dead[0].reason, dead[0].detail + more)
+            )
+
+    def _heard(self, ven_id: str, kind: str, entry: Entry) -> bool:
+        """Whether the VEN sent just these bytes a moment ago: it had not heard that we have them.
+
+        The same entry delivered to us again is not that: it was not done the first time.
+        """
+        recent = self._recent.setdefault(ven_id, OrderedDict())
+        content = hashlib.blake2b(entry.data, digest_size=8, person=kind.encode()).digest()
+        if recent.setdefault(content, entry.position) != entry.position:
+            return True
+        if len(recent) > RECENT:
+            recent.popitem(last=False)
+        return False
+
+    async def _ven(self, ven_id: str) -> Known | None:
+        if ven_id not in self._known:
+            for known in await self._registered(ven_id):
+                self._known[ven_id] = known
+        return self._known.get(ven_id)
+
+    async def _registered(self, ven_id: str) -> list[Known]:
+        found = await self._rows.read(lambda reader: registry.find_ven(reader, ven_id))
+        if found is None:
+            return []
+        resources = await registry.resources(self._rows, ven_id)
+        return [Known(ven_id, found.limit_kw, {one.resource_id: one.rated_kw for one in resources})]
+
+    async def forget_changed(self) -> None:
+        """For ever: what the registry says is read again when it changes."""
+        async for entries in self._log.follow("news.ven.changed", after=None):
+            for entry in entries:
+                self._known.pop(msgspec.json.decode(entry.data)["ven_id"], None)
+
+    async def watch_waiting(self) -> None:
+        """For ever: how far behind the intake is."""
+        while True:
+            waiting = [await self._log.waiting(subject, group=GROUP) for subject in SUBJECTS.values()]
+            metrics.INTAKE_WAITING.set(sum(waiting))
+            await asyncio.sleep(5)
+
+
+def _count(batch: Batch) -> None:
+    metrics.READINGS.inc(len(batch))
+    for flag in Flag:
+        if flag and (flagged := sum(1 for flags in batch.flags if flags & flag)):
+            metrics.FLAGGED.labels(str(flag.name).lower()).inc(flagged)

@@ -1,0 +1,142 @@
+"""What a device's message becomes: readings in columns, each flagged where it is odd, or a refusal with its reason."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from tieline.base.errors import Refused
+from tieline.base.names import power_series, sheddable_series
+from tieline.base.series import Flag
+from tieline.base.time import iso, micros
+from tieline.wires.mqtt.messages import LOADS, MAX_BYTES, METER, Loads, LoadState, Meter
+
+_METER: msgspec.json.Decoder[Meter] = msgspec.json.Decoder(Meter)
+_LOADS: msgspec.json.Decoder[Loads] = msgspec.json.Decoder(Loads)
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What is believed of a stamp, in seconds of the platform's clock."""
+
+    ahead_s: float = 10  # a stamp further ahead of our clock is flagged
+    future_s: float = 120  # further still: refused, a clock is wrong
+    late_s: float = 900  # a reading that arrives later than this is flagged
+    stale_s: float = 45 * 86400  # older: refused; no baseline looks back further
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What the registry says of a VEN, as far as its readings are concerned."""
+
+    ven_id: str
+    limit_kw: float
+    rated_kw: dict[str, float]
+
+
+class Dead(msgspec.Struct, frozen=True):
+    """A refusal: `reason` is one of a few words to count by, `detail` says what, where and what would be right."""
+
+    reason: str
+    detail: str
+
+
+class Batch(msgspec.Struct):
+    """Readings of many messages on their way through the Log, in columns; `at` in µs since 1970 UTC."""
+
+    known_at: datetime
+    series_id: list[str] = []
+    at: list[int] = []
+    value: list[float] = []
+    flags: list[int] = []
+    seq: list[int] = []
+
+    def add(self, series_id: str, at: datetime, value: float, flags: Flag, seq: int) -> None:
+        self.series_id.append(series_id)
+        self.at.append(micros(at))
+        self.value.append(value)
+        self.flags.append(int(flags))
+        self.seq.append(seq)
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+
+def take(batch: Batch, kind: str, ven: Known, data: bytes, seq: int, limits: Limits) -> list[Dead]:
+    """Put a message's readings into the batch; what cannot be believed is returned with its reason instead."""
+    if len(data) > MAX_BYTES:
+        return [Dead("too large", f"{len(data)} bytes; a message carries at most {MAX_BYTES}: send several")]
+    try:
+        return _TAKERS[kind](batch, ven, data, seq, limits)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        return [Dead("malformed", f"not a {kind} message: {error}")]
+    except Refused as error:
+        return [Dead("refused", str(error))]
+
+
+def _take_meter(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits) -> list[Dead]:
+    series_id, dead = power_series(ven.ven_id), []
+    for sample in _METER.decode(data).samples:
+        if reason := _unbelievable(sample.at, sample.power_kw, batch.known_at, limits):
+            dead.append(reason)
+        else:
+            flags = stamp_flags(sample.at, batch.known_at, limits) | _rating(sample.power_kw, ven.limit_kw)
+            batch.add(series_id, sample.at, sample.power_kw, flags, seq)
+    return dead
+
+
+def _take_loads(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits) -> list[Dead]:
+    snapshot = _LOADS.decode(data)
+    if unknown := [one.resource_id for one in snapshot.loads if one.resource_id not in ven.rated_kw]:
+        return [Dead("unknown load", f"VEN {ven.ven_id} has no load {', '.join(unknown)}: register it first")]
+    powers = [power for one in snapshot.loads for power in (one.power_kw, one.sheddable_kw)]
+    for power in powers:
+        if reason := _unbelievable(snapshot.at, power, batch.known_at, limits):
+            return [reason]
+    odd = stamp_flags(snapshot.at, batch.known_at, limits)
+    for one in snapshot.loads:
+        flags = odd | _rating(one.power_kw, ven.rated_kw[one.resource_id] * 1.1)
+        flags |= Flag.SHED if one.state is LoadState.SHED else Flag.GOOD
+        batch.add(power_series(ven.ven_id, one.resource_id), snapshot.at, one.power_kw, flags, seq)
+        batch.add(sheddable_series(ven.ven_id, one.resource_id), snapshot.at, one.sheddable_kw, odd, seq)
+    return []
+
+
+_TAKERS: dict[str, Callable[[Batch, Known, bytes, int, Limits], list[Dead]]] = {METER: _take_meter, LOADS: _take_loads}
+KINDS: Sequence[str] = tuple(_TAKERS)
+
+
+def _unbelievable(at: datetime, power_kw: float, now: datetime, limits: Limits) -> Dead | None:
+    if at - now > timedelta(seconds=limits.future_s):
+        return Dead("future stamp", f"{iso(at)} is ahead of the platform's clock ({iso(now)}): set the device's clock")
+    if now - at > timedelta(seconds=limits.stale_s):
+        return Dead("stale stamp", f"{iso(at)} is more than {limits.stale_s / 86400:g} days old")
+    if not abs(power_kw) < 1e9:
+        return Dead("not a power", f"{power_kw} kW at {iso(at)}: send a finite number of kilowatts")
+    return None
+
+
+def stamp_flags(at: datetime, now: datetime, limits: Limits) -> Flag:
+    if at - now > timedelta(seconds=limits.ahead_s):
+        return Flag.AHEAD
+    return Flag.LATE if now - at > timedelta(seconds=limits.late_s) else Flag.GOOD
+
+
+def _rating(power_kw: float, limit_kw: float) -> Flag:
+    return Flag.BEYOND_RATING if abs(power_kw) > limit_kw > 0 else Flag.GOOD
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A message that was refused: why, and where its bytes are kept (Blobs, by digest)."""
+
+    subject: str
+    reason: str
+    detail: str
+    said_at: datetime
+    digest: str
+    size: int
+    excerpt: str
+    ven_id: str | None = None
+
+
+def excerpt(data: bytes) -> str:
+    """The first of it, as far as it can be read."""
+    return data[:200].decode("utf-8", "replace").replace("\x00", "\ufffd")

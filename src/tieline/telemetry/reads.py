@@ -1,0 +1,129 @@
+"""What others may ask of telemetry: values of a series, the fleet's power by step, what could be shed, dead letters."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from tieline.base.errors import Refused
+from tieline.base.names import power_series, sheddable_series
+from tieline.base.series import Stamp
+from tieline.base.time import MICROSECOND, Span, micros
+from tieline.columns import structs
+from tieline.ports import Rows, Series
+from tieline.registry import reads as registry
+from tieline.registry.model import METER_HOLD_S
+from tieline.telemetry.integration import Integrated, integrate_many
+from tieline.telemetry.store import dead_letter
+
+MOST_STEPS = 20_000
+HEADROOM_S = 900
+"""Headroom is the mean over the last quarter hour: a thermostat's pauses are in it."""
+
+
+class FleetPower(msgspec.Struct, frozen=True):
+    """Mean power of the fleet by step, `at` the start of each in seconds since 1970; None where nothing is known."""
+
+    start: datetime
+    end: datetime
+    step_s: float
+    at: list[float]
+    used_kw: list[float | None]
+    vens: list[int]
+
+
+def edges(span: Span, step_s: float) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The instants in µs since 1970 that cut a span into steps; the last step may be shorter. Raises `Refused`."""
+    if not 1 <= step_s <= 86400 * 31 or span.seconds / step_s > MOST_STEPS:
+        raise Refused(f"{span.seconds:g} s in steps of {step_s:g} s: ask for at most {MOST_STEPS} steps of 1 s or more")
+    inner = np.arange(micros(span.start), micros(span.end), round(step_s * 1_000_000), dtype=np.int64)
+    return np.append(inner, micros(span.end))
+
+
+async def integrated(
+    series: Series, series_ids: Sequence[str], span: Span, step_s: float, *, as_of: datetime | None = None
+) -> Integrated:
+    """Energy of each series in each step, [series, steps], by time-weighted integration; meters stamp interval ends."""
+    hold = timedelta(seconds=METER_HOLD_S)
+    rows = await series.scan(series_ids, span.start - hold, span.end + hold, as_of=as_of)
+    at = rows["at"].cast(pa.int64()).to_numpy()
+    index = pc.index_in(rows["series_id"], pa.array(series_ids, pa.string())).to_numpy().astype(np.int64)
+    cuts = edges(span, step_s)
+    return integrate_many(
+        index, at, rows["value"].to_numpy(), len(series_ids), cuts, stamp=Stamp.END, hold_s=METER_HOLD_S
+    )
+
+
+async def fleet_power(rows: Rows, series: Series, span: Span, step_s: float) -> FleetPower:
+    """The sum over VENs; a step counts the VENs that cover at least half of it, and is None when none does."""
+    cuts = edges(span, step_s)
+    ids = [power_series(ven.ven_id) for ven in await registry.vens(rows)]
+    starts = [float(at) / 1e6 for at in cuts[:-1]]
+    if not ids:
+        return FleetPower(span.start, span.end, step_s, starts, [None] * len(starts), [0] * len(starts))
+    found = await integrated(series, ids, span, step_s)
+    counted = found.covered_s >= np.diff(cuts) / 2e6
+    power = np.where(counted, np.nan_to_num(found.mean_kw), 0.0).sum(axis=0)
+    vens = counted.sum(axis=0)
+    used = [round(float(kw), 3) if n else None for kw, n in zip(power, vens, strict=True)]
+    return FleetPower(span.start, span.end, step_s, starts, used, [int(n) for n in vens])
+
+
+async def sheddable(rows: Rows, series: Series, now: datetime, online_s: float) -> dict[tuple[str, str], float]:
+    """What each sheddable load could give up, in kW, by (VEN, load): the mean over the last quarter hour.
+
+    Only loads heard of within `online_s` count: what is not metered is not there.
+    """
+    loads = [one for one in await registry.resources(rows) if one.sheddable]
+    ids = [sheddable_series(one.ven_id, one.resource_id) for one in loads]
+    if not ids:
+        return {}
+    heard = await series.last(ids, since=now - timedelta(seconds=online_s))
+    fresh = set(heard["series_id"].to_pylist())
+    found = await integrated(series, ids, Span(now - timedelta(seconds=HEADROOM_S), now), HEADROOM_S)
+    return {
+        (load.ven_id, load.resource_id): float(kw)
+        for load, series_id, kw in zip(loads, ids, found.mean_kw[:, 0], strict=True)
+        if series_id in fresh and kw > 0
+    }
+
+
+async def values(
+    series: Series, series_id: str, span: Span, *, as_of: datetime | None, after: datetime | None = None
+) -> pa.Table:
+    """Readings of one series in a span as known at `as_of`, those after an instant."""
+    start = span.start if after is None else max(span.start, after + MICROSECOND)
+    return await series.scan([series_id], start, span.end, as_of=as_of)
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A dead letter as listed; `position` is its place in the Log."""
+
+    position: int
+    subject: str
+    reason: str
+    detail: str
+    said_at: datetime
+    digest: str
+    size: int
+    excerpt: str
+    ven_id: str | None
+
+
+async def dead_letters(rows: Rows, *, before: int | None = None, limit: int = 100) -> list[Listed]:
+    """The newest first, those before a position."""
+    query = sa.select(dead_letter).order_by(dead_letter.c.position.desc()).limit(limit)
+    chosen = query if before is None else query.where(dead_letter.c.position < before)
+
+    return await rows.read(lambda reader: structs(Listed, reader.execute(chosen)))
+
+
+async def count_dead_letters(rows: Rows) -> int:
+    return await rows.read(
+        lambda reader: reader.execute(sa.select(sa.func.count()).select_from(dead_letter)).scalar_one()
+    )

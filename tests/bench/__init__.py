@@ -1,0 +1,1 @@
+"""What things cost, on demand: each figure beside its limit, measured in the same run."""

@@ -1,0 +1,1 @@
+"""The promises of each port, held against every adapter on real servers."""

@@ -1,0 +1,263 @@
+"""The promises of `ports.Log`, on one supervised server and on a cluster of three."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+from tests.servers.nats import NatsCluster, free_port
+from tieline.adapters.nats.connection import connect
+from tieline.adapters.nats.log import NatsLog
+from tieline.adapters.nats.server import NatsServer
+from tieline.base.errors import Refused, Unready
+from tieline.ports import Entry, Log
+
+ACK_WAIT_S = 3.0
+
+
+class Standing:
+    """A Log with the means to break what it stands on: the only server, or one node of three."""
+
+    def __init__(self, log: NatsLog, connection: Client, kill: Callable[[str], None], mend: Callable[[], None]) -> None:
+        self.log = log
+        self.connection = connection
+        self._kill = kill
+        self.mend = mend
+
+    def kill(self) -> None:
+        """kill -9 of the server that this Log is connected to."""
+        self._kill(str(self.connection.connected_url and self.connection.connected_url.netloc).rpartition("@")[2])
+
+
+@asynccontextmanager
+async def on_server(folder: Path) -> AsyncIterator[Standing]:
+    server = NatsServer(folder, mqtt_port=free_port())
+    await server.start()
+    connection = await connect([server.url], user=server.user, password=server.password)
+    log = await NatsLog.open(connection, ack_wait_s=ACK_WAIT_S)
+    yield Standing(log, connection, lambda _: server.kill(), lambda: None)
+    await connection.close()
+    await server.stop()
+
+
+@asynccontextmanager
+async def on_cluster(cluster: NatsCluster) -> AsyncIterator[Standing]:
+    connection = await connect(cluster.urls, user=cluster.user, password=cluster.password)
+    log = await NatsLog.open(connection, replicas=3, timeout_s=20, ack_wait_s=ACK_WAIT_S)
+
+    def kill(netloc: str) -> None:
+        next(node for node in cluster.nodes if node.url.endswith(netloc)).kill()
+
+    yield Standing(log, connection, kill, cluster.start)
+    await connection.close()
+    cluster.start()
+
+
+@pytest.fixture(params=["server", "cluster"])
+async def standing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Standing]:
+    on = (
+        on_server(tmp_path / "nats")
+        if request.param == "server"
+        else on_cluster(request.getfixturevalue("nats_cluster"))
+    )
+    async with on as standing:
+        yield standing
+
+
+@pytest.fixture
+def log(standing: Standing) -> Log:
+    return standing.log
+
+
+@pytest.fixture
+def area() -> str:
+    """A token of the test's own: the cluster is shared."""
+    return secrets.token_hex(4)
+
+
+async def taken(log: Log, subject: str, *, after: int | None, count: int) -> list[Entry]:
+    """The first `count` entries that `follow` yields."""
+    entries: list[Entry] = []
+    async with aclosing(log.follow(subject, after=after)) as lists:  # type: ignore[type-var]
+        async for some in lists:
+            entries += some
+            if len(entries) >= count:
+                break
+    return entries
+
+
+async def worked(log: Log, subject: str, group: str, count: int, at_once: int = 1000) -> list[Entry]:
+    """What `work` delivers until there were `count` different entries, each delivery done."""
+    entries: list[Entry] = []
+    async with aclosing(log.work(subject, group=group, at_once=at_once)) as deliveries:  # type: ignore[type-var]
+        async for delivery in deliveries:
+            entries += delivery.entries
+            await delivery.done()
+            if len({e.position for e in entries}) >= count:
+                break
+    return entries
+
+
+async def test_what_is_said_is_kept_with_its_position_subject_bytes_and_instant(log: Log, area: str) -> None:
+    first = await log.say(f"news.{area}.a", b"\x00one\r\n")
+    second = await log.say(f"news.{area}.b", b"")
+    assert second > first
+
+    entries = await taken(log, f"news.{area}.>", after=first - 1, count=2)
+
+    assert [(e.position, e.subject, e.data) for e in entries] == [
+        (first, f"news.{area}.a", b"\x00one\r\n"),
+        (second, f"news.{area}.b", b""),
+    ]
+    assert all(abs(e.said_at - datetime.now(UTC)) < timedelta(minutes=1) for e in entries)
+
+
+async def test_last_is_the_newest_under_a_subject_or_none(log: Log, area: str) -> None:
+    assert await log.last(f"news.{area}.>") is None
+    await log.say(f"news.{area}.a", b"1")
+    position = await log.say(f"news.{area}.b", b"2")
+    await log.say(f"news.{area}x", b"3")
+
+    newest, of_a = await log.last(f"news.{area}.*"), await log.last(f"news.{area}.a")
+
+    assert newest is not None
+    assert of_a is not None
+    assert (newest.position, newest.subject, newest.data) == (position, f"news.{area}.b", b"2")
+    assert of_a.data == b"1"
+    assert newest.said_at.tzinfo is not None
+
+
+async def test_the_same_key_is_said_once(log: Log, area: str) -> None:
+    first = await log.say(f"news.{area}", b"1", key=f"{area}-k")
+    again = await log.say(f"news.{area}", b"1", key=f"{area}-k")
+    other = await log.say(f"news.{area}", b"2", key=f"{area}-l")
+
+    assert again == first
+    assert [e.data for e in await taken(log, f"news.{area}", after=first - 1, count=2)] == [b"1", b"2"]
+    assert other > first
+
+
+async def test_follow_from_now_on_gives_only_what_comes(log: Log, area: str) -> None:
+    await log.say(f"news.{area}", b"before")
+    follower = asyncio.create_task(taken(log, f"news.{area}", after=None, count=1))
+    while not follower.done():
+        await log.say(f"news.{area}", b"after")
+        await asyncio.sleep(0.05)
+    assert {e.data for e in follower.result()} == {b"after"}
+
+
+async def test_a_wildcard_stands_for_one_token_and_a_last_one_for_all_that_follow(log: Log, area: str) -> None:
+    start = await log.say(f"news.{area}.x.a", b"1")
+    await log.say(f"news.{area}.y.a", b"2")
+    await log.say(f"news.{area}.x.a.b", b"3")
+    await log.say(f"news.{area}.x.b", b"4")
+
+    assert [e.data for e in await taken(log, f"news.{area}.*.a", after=start - 1, count=2)] == [b"1", b"2"]
+    assert [e.data for e in await taken(log, f"news.{area}.x.>", after=start - 1, count=3)] == [b"1", b"3", b"4"]
+
+
+async def test_work_delivers_all_to_a_group_and_nothing_twice_once_done(log: Log, area: str) -> None:
+    await asyncio.gather(*(log.say(f"readings.{area}.{i % 7}", str(i).encode()) for i in range(500)))
+    assert await log.waiting(f"readings.{area}.*", group=area) == 500
+
+    entries = await worked(log, f"readings.{area}.*", area, 500, at_once=64)
+
+    assert sorted(int(e.data) for e in entries) == list(range(500))
+    assert [e.position for e in entries] == sorted(e.position for e in entries)
+    assert await log.waiting(f"readings.{area}.*", group=area) == 0
+    await log.say(f"readings.{area}.1", b"500")
+    assert [e.data for e in await worked(log, f"readings.{area}.*", area, 1)] == [b"500"]
+
+
+async def test_a_delivery_holds_no_more_than_asked_for(log: Log, area: str) -> None:
+    await asyncio.gather(*(log.say(f"readings.{area}", b"x") for _ in range(25)))
+    async with aclosing(log.work(f"readings.{area}", group=area, at_once=10)) as deliveries:  # type: ignore[type-var]
+        delivery = await anext(deliveries)
+        assert 1 <= len(delivery.entries) <= 10
+        await delivery.done()
+
+
+async def test_workers_of_a_group_share_and_groups_do_not(log: Log, area: str) -> None:
+    await asyncio.gather(*(log.say(f"readings.{area}", str(i).encode()) for i in range(300)))
+    seen: list[int] = []
+
+    async def worker() -> None:
+        async with aclosing(log.work(f"readings.{area}", group=area, at_once=20)) as deliveries:  # type: ignore[type-var]
+            async for delivery in deliveries:
+                seen.extend(int(e.data) for e in delivery.entries)
+                await delivery.done()
+
+    workers = [asyncio.create_task(worker()) for _ in range(3)]
+    while len(seen) < 300:
+        await asyncio.sleep(0.02)
+    for task in workers:
+        task.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+
+    assert sorted(seen) == list(range(300))
+    assert len(await worked(log, f"readings.{area}", f"{area}-2", 300)) == 300
+
+
+async def test_what_is_not_done_is_delivered_again(log: Log, area: str) -> None:
+    await log.say(f"readings.{area}", b"1")
+    async with aclosing(log.work(f"readings.{area}", group=area)) as deliveries:  # type: ignore[type-var]
+        lent = await anext(deliveries)
+        assert [e.data for e in lent.entries] == [b"1"]
+        assert await log.waiting(f"readings.{area}", group=area) == 1
+    assert [e.data for e in await worked(log, f"readings.{area}", area, 1)] == [b"1"]
+
+
+async def test_subjects_outside_the_streams_are_refused(log: Log) -> None:
+    for subject in ("weather.today", "news", "mqtt.oadr.meter.x", "news.*", "news.>", "news.a b"):
+        with pytest.raises(Refused):
+            await log.say(subject, b"")
+    with pytest.raises(Refused):
+        await log.last("weather.>")
+    with pytest.raises(Refused):
+        await log.say("news.big", bytes(5 << 20))
+
+
+async def test_ready_says_so_or_why_not(log: Log, standing: Standing) -> None:
+    await log.ready()
+    await standing.connection.close()
+    with pytest.raises(Unready):
+        await log.ready()
+    with pytest.raises(Unready):
+        await log.say("news.closed", b"")
+
+
+async def test_a_follower_and_a_worker_go_on_across_a_kill_in_order_and_nothing_confirmed_is_lost(
+    standing: Standing, area: str
+) -> None:
+    log, total = standing.log, 400
+    start = await log.say(f"news.{area}", b"-1")
+    follower = asyncio.create_task(taken(log, f"news.{area}", after=start, count=total))
+    worker = asyncio.create_task(worked(log, f"news.{area}", area, total + 1, at_once=50))
+    confirmed: list[int] = []
+    for number in range(total):
+        if number in (100, 250):
+            standing.kill()
+        confirmed.append(await log.say(f"news.{area}", str(number).encode()))
+        if number == 200:
+            standing.mend()
+    followed, done = await follower, await worker
+
+    assert [int(e.data) for e in followed] == list(range(total))
+    assert [e.position for e in followed] == confirmed
+    assert {int(e.data) for e in done} == set(range(-1, total))
+    kept = await taken(log, f"news.{area}", after=start, count=total)
+    assert [e.position for e in kept] == confirmed
+
+
+async def test_streams_keep_what_they_hold_when_opened_again(standing: Standing, area: str) -> None:
+    position = await standing.log.say(f"dead.{area}", b"1")
+    config = (await standing.connection.jetstream().stream_info("tieline-dead")).config
+    again = await NatsLog.open(standing.connection, replicas=config.num_replicas or 1)
+    found = await again.last(f"dead.{area}")
+    assert found is not None
+    assert found.position == position

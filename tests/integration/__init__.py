@@ -1,0 +1,1 @@
+"""One part at a time, through its doors, on real servers."""

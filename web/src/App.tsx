@@ -1,0 +1,50 @@
+// The one page: a calm control room.
+import { useEffect } from "react";
+import { EventDetail } from "./events/EventDetail";
+import { Events } from "./events/Events";
+import { useFocus } from "./events/focus";
+import { PowerChart } from "./chart/PowerChart";
+import { Fleet } from "./fleet/Fleet";
+import { Header } from "./Header";
+import { KeyFigures } from "./KeyFigures";
+import { Market } from "./market/Market";
+import { Empty } from "./parts/Notes";
+import { connect, usePlatform } from "./platform";
+import { TokenDialog } from "./TokenDialog";
+
+export function App() {
+  useEffect(connect, []);
+  const focus = useFocus();
+  const reached = usePlatform((p) => p.info !== null);
+  const link = usePlatform((p) => p.link);
+
+  return (
+    <>
+      <a className="skip" href="#main">
+        Skip to the content
+      </a>
+      <Header />
+      <main id="main">
+        {!reached && link === "lost" ? (
+          <section className="panel">
+            <Empty title="The platform does not answer" command="tieline up">
+              This page keeps trying. If it is not running, start it:
+            </Empty>
+          </section>
+        ) : (
+          <>
+            <KeyFigures />
+            <div className="control">
+              <PowerChart event={focus} />
+              <Events focus={focus} />
+            </div>
+            {focus && <EventDetail key={focus.event_id} event={focus} />}
+            <Fleet />
+            <Market />
+          </>
+        )}
+      </main>
+      <TokenDialog />
+    </>
+  );
+}

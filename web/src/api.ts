@@ -1,0 +1,231 @@
+// What /v1 says, as types. Instants are RFC 3339 in UTC; `at` lists are seconds since 1970 UTC; null is a gap.
+
+export interface Info {
+  name: string;
+  version: string;
+  now_at: string;
+  speed: number; // clock seconds per wall second
+  mqtt_host: string;
+  mqtt_port: number;
+  site_zone: string;
+}
+
+export interface Page<T> {
+  items: T[];
+  next_cursor: string | null;
+}
+
+export interface ProblemBody {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  instance: string;
+  errors?: string[];
+}
+
+export interface Ven {
+  ven_id: string;
+  name: string;
+  site_id: string;
+  site_name: string;
+  created_at: string;
+  online: boolean;
+  last_seen_at: string | null;
+  power_kw: number | null;
+  sheddable_kw: number | null;
+  shed: boolean;
+}
+
+export interface Resource {
+  resource_id: string;
+  name: string;
+  kind: string;
+  rated_kw: number;
+  sheddable: boolean;
+  power_kw: number | null;
+  sheddable_kw: number | null;
+  shed: boolean;
+}
+
+export interface VenWithResources extends Ven {
+  resources: Resource[];
+}
+
+export interface Declaration {
+  series_id: string;
+  unit: string;
+  step_s: number;
+  zone: string;
+  stamp: "start" | "end";
+  hold_s: number;
+  source: string;
+  ven_id: string | null;
+  resource_id: string | null;
+}
+
+export interface SeriesChart {
+  series: Declaration;
+  start: string;
+  end: string;
+  at: number[];
+  value: (number | null)[];
+  low: (number | null)[];
+  high: (number | null)[];
+  flagged: number[];
+}
+
+export interface Reading {
+  at: string;
+  value: number;
+  flags: number;
+  known_at: string;
+}
+
+export interface FleetPower {
+  start: string;
+  end: string;
+  step_s: number;
+  at: number[];
+  used_kw: (number | null)[];
+  vens: number[];
+}
+
+export interface Program {
+  program_id: string;
+  name: string;
+}
+
+export type EventState = "scheduled" | "active" | "ended" | "cancelled";
+
+export const ROW_STATES = [
+  "planned",
+  "sent",
+  "acked",
+  "acting",
+  "restoring",
+  "restored",
+  "opted_out",
+  "refused",
+  "expired",
+  "escalated",
+] as const;
+export type RowState = (typeof ROW_STATES)[number];
+
+export interface GridEvent {
+  event_id: string;
+  program_id: string;
+  start_at: string;
+  end_at: string;
+  target_kw: number;
+  state: EventState;
+  created_at: string;
+  started_at: string | null;
+  ended_at: string | null;
+  planned_kw: number;
+  acked_kw: number;
+  rows: Record<RowState, number>;
+}
+
+export interface EventDraft {
+  program_id: string;
+  start_at: string;
+  end_at: string;
+  target_kw: number;
+}
+
+export interface LedgerRow {
+  ven_id: string;
+  resource_id: string;
+  state: RowState;
+  answer: string | null;
+  cause: string | null;
+  planned_kw: number;
+  planned_at: string | null;
+  sent_at: string | null;
+  acked_at: string | null;
+  acting_at: string | null;
+  restored_at: string | null;
+}
+
+export interface Baseline {
+  event_id: string;
+  rule: string;
+  known_at: string;
+  start_at: string;
+  end_at: string;
+  step_s: number;
+  at: number[];
+  baseline_kw: (number | null)[];
+  vens: number;
+  left_out: { ven_id: string; reason: string }[];
+}
+
+export interface StatementSummary {
+  statement_id: string;
+  event_id: string;
+  program_id: string;
+  start_at: string;
+  end_at: string;
+  target_kw: number;
+  known_at: string;
+  baseline_kwh: number;
+  used_kwh: number;
+  delivered_kwh: number;
+  target_kwh: number;
+  gap_seconds: number;
+  vens: number;
+}
+
+export interface StatementLine {
+  ven_id: string;
+  baseline_kwh: number;
+  used_kwh: number;
+  delivered_kwh: number;
+  gap_seconds: number;
+  readings: number;
+  note: string;
+}
+
+export interface Statement extends StatementSummary {
+  rule: string;
+  digest: string;
+  lines: StatementLine[];
+}
+
+export interface DeadLetter {
+  position: number;
+  subject: string;
+  reason: string;
+  detail: string;
+  said_at: string;
+  ven_id: string | null;
+  digest: string;
+  size: number;
+  excerpt: string;
+}
+
+export interface LoadedFile {
+  digest: string;
+  name: string;
+  dataset: string; // several are separated by commas
+  state: "loaded" | "partly_loaded" | "failed";
+  rows: number;
+  series: number;
+  reason: string | null;
+  loaded_at: string;
+}
+
+export interface LivePower {
+  at: string;
+  used_kw: number | null;
+  controllable_kw: number | null;
+  online: number;
+  stale: number; // heard of, but not lately
+  shedding: number;
+  vens: number;
+  dead_letters: number;
+}
+
+/** The bits of a reading's flags, least first. */
+export const FLAGS = ["late", "ahead of clock", "beyond rating", "correction"] as const;

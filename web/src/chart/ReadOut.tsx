@@ -1,0 +1,49 @@
+// The chart's legend, which is also its read-out: the values under the cursor, else the latest.
+import { fullDay, iso, quantity, seconds } from "../format";
+import { standing, type Columns } from "./powerColumns";
+
+interface Props {
+  columns: Columns;
+  index: number | null;
+  zone: string;
+  step: number;
+}
+
+export function ReadOut({ columns, index, zone, step }: Props) {
+  const latest = columns.used.findLastIndex((v) => v != null);
+  const i = index !== null && index < columns.at.length ? index : latest;
+  const at = i >= 0 ? (columns.at[i] as number) * 1000 : null;
+  const [start, end] = columns.window ?? [0, 0];
+  const inside = at !== null && at >= start * 1000 && at < end * 1000;
+  const used = i >= 0 ? standing(columns, columns.used, i, 0) : null;
+  const [baseline, target] = [columns.baseline, columns.target].map((c) => (inside ? standing(columns, c, i, start) : null));
+  const delivered = used != null && baseline != null ? baseline - used : null;
+  return (
+    <dl className="read-out">
+      <div className="at">
+        <dt>{index === null ? "Latest" : "At cursor"}</dt>
+        <dd title={at === null ? "" : `${iso(at).slice(0, 19).replace("T", " ")} UTC; mean over ${step} s`}>
+          {at === null ? "–" : `${fullDay(at, zone)}, ${seconds(at, zone)}`}
+        </dd>
+      </div>
+      <Value name="Used" mark="used" kw={used} />
+      <Value name="Baseline" mark="baseline" kw={baseline} />
+      <Value name="Target" mark="target" kw={target} />
+      <Value name="Delivered" mark="shed" kw={delivered} />
+    </dl>
+  );
+}
+
+function Value({ name, mark, kw }: { name: string; mark: string; kw: number | null | undefined }) {
+  return (
+    <div>
+      <dt>
+        <i className={`line ${mark}`} aria-hidden="true" />
+        {name}
+      </dt>
+      <dd>
+        {quantity(kw)} {kw != null && <span className="unit">kW</span>}
+      </dd>
+    </div>
+  );
+}

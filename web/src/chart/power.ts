@@ -1,0 +1,105 @@
+// The fleet's power over a window of platform time: loaded whole, then its end again and again; a lost link is caught up.
+import { useEffect, useState } from "react";
+import type { FleetPower, GridEvent } from "../api";
+import { get, Problem, withQuery } from "../client";
+import { clockSpeed, platformNow } from "../clock";
+import { iso } from "../format";
+import { isLive, usePlatform } from "../platform";
+
+export const RANGES = [
+  { key: "15m", label: "15 min", seconds: 900, step: 30 },
+  { key: "1h", label: "1 h", seconds: 3_600, step: 60 },
+  { key: "6h", label: "6 h", seconds: 21_600, step: 60 },
+  { key: "24h", label: "24 h", seconds: 86_400, step: 300 },
+  { key: "7d", label: "7 d", seconds: 604_800, step: 1_800 },
+] as const;
+
+/** Either the last `seconds` up to now, or a fixed time around an event; in seconds since 1970. */
+export interface Window {
+  step: number;
+  seconds: number;
+  start: number | null; // null: it moves with the clock
+}
+
+const STEPS = [30, 60, 300, 900, 1_800, 3_600];
+
+export function windowOf(key: string, event: GridEvent | null): Window {
+  if (key === "event" && event) {
+    const [from, to] = [Date.parse(event.start_at) / 1000, Date.parse(event.end_at) / 1000];
+    const around = Math.max(600, (to - from) / 2);
+    const seconds = to - from + 2 * around;
+    return { start: from - around, seconds, step: STEPS.find((s) => seconds / s <= 400) ?? 3_600 };
+  }
+  const range = RANGES.find((r) => r.key === key) ?? RANGES[1];
+  return { start: null, seconds: range.seconds, step: range.step };
+}
+
+export function spanOf(window: Window): [number, number] {
+  const now = platformNow() / 1000;
+  const start = window.start ?? now - window.seconds;
+  return [Math.floor(start / window.step) * window.step, Math.ceil(Math.min(start + window.seconds, now) / window.step) * window.step];
+}
+
+export function pathOf(window: Window, [start, end] = spanOf(window)): string {
+  return withQuery("/v1/fleet/power", { start: iso(start * 1000), end: iso(end * 1000), step_s: window.step });
+}
+
+export interface Power {
+  at: number[];
+  used: (number | null)[];
+  vens: number[];
+  loaded: boolean;
+  problem: Problem | null;
+}
+
+const NONE: Power = { at: [], used: [], vens: [], loaded: false, problem: null };
+const WHOLE_EVERY = 30; // late readings change older steps too
+
+export function usePower({ start, seconds, step }: Window): Power {
+  const [power, setPower] = useState<Power>(NONE);
+  const opened = usePlatform((p) => p.opened);
+
+  useEffect(() => {
+    const stop = new AbortController();
+    const window = { start, seconds, step };
+    let timer = 0;
+    let round = 0;
+    let held = NONE;
+    const load = async () => {
+      try {
+        const [from, to] = spanOf(window);
+        const last = held.at.at(-1);
+        const since = last === undefined || round++ % WHOLE_EVERY === 0 ? from : Math.max(from, last - 3 * step);
+        if (to > since) held = merged(held, await get<FleetPower>(pathOf(window, [since, to]), stop.signal), from, since);
+        else held = { ...held, loaded: true };
+      } catch (error) {
+        held = { ...held, problem: error instanceof Problem ? error : null };
+      }
+      if (stop.signal.aborted) return;
+      setPower(held);
+      timer = setTimeout(load, Math.min(10_000, Math.max(1_000, (step / clockSpeed()) * 1000))) as unknown as number;
+    };
+    setPower(NONE);
+    void load();
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
+  }, [start, seconds, step, opened]);
+
+  return power;
+}
+
+/** What was held before `since`, without what left the window at `from`, then the news. */
+function merged(held: Power, news: FleetPower, from: number, since: number): Power {
+  const first = held.at.findIndex((at) => at >= from);
+  const until = held.at.findIndex((at) => at >= since);
+  const [a, b] = [first < 0 ? held.at.length : first, until < 0 ? held.at.length : until];
+  return {
+    at: [...held.at.slice(a, b), ...news.at],
+    used: [...held.used.slice(a, b), ...news.used_kw],
+    vens: [...held.vens.slice(a, b), ...news.vens],
+    loaded: true,
+    problem: null,
+  };
+}

@@ -1,0 +1,78 @@
+// The columns of the main chart on one time axis: used, baseline, target, delivered. A gap stays a gap.
+import uPlot from "uplot";
+import type { Baseline, GridEvent, LivePower } from "../api";
+import { iso } from "../format";
+import type { Power } from "./power";
+
+type Column = (number | null | undefined)[];
+
+export interface Columns {
+  at: number[];
+  used: Column; // undefined: this series has no step here, and its line goes on; null: nothing is known
+  vens: Column;
+  baseline: Column;
+  target: Column;
+  window: readonly [number, number] | null; // of the baseline, in seconds since 1970
+  plot: uPlot.AlignedData;
+}
+
+export function columnsOf(power: Power, live: LivePower | null, event: GridEvent | null, baseline: Baseline | null): Columns {
+  const whole = settledSteps(power, live);
+  const own: uPlot.AlignedData = [power.at.slice(0, whole), power.used.slice(0, whole), power.vens.slice(0, whole)];
+  const last = own[0].at(-1);
+  if (live && last !== undefined && Date.parse(live.at) / 1000 > last) {
+    (own[0] as number[]).push(Date.parse(live.at) / 1000);
+    (own[1] as Column).push(live.used_kw);
+    (own[2] as Column).push(live.online);
+  }
+  const joined = event && baseline ? uPlot.join([own, overlay(event, baseline)]) : own;
+  const [at, used, vens, base, target] = joined as [number[], Column, Column, Column?, Column?];
+  const none = (): Column => at.map(() => null);
+  const window = event && baseline ? windowOf(event) : null;
+  const columns = { at, used, vens, baseline: base ?? none(), target: target ?? none(), window };
+  return { ...columns, plot: [at, used, columns.baseline, columns.target] as uPlot.AlignedData };
+}
+
+/** How many steps to draw: the newest ones are still filling and would look like a fall of power. */
+function settledSteps(power: Power, live: LivePower | null): number {
+  let n = power.at.length;
+  for (let left = 3; left > 0 && live && (power.vens[n - 1] ?? 0) < 0.95 * live.online; left--) n--;
+  return Math.max(0, n);
+}
+
+const windowOf = (event: GridEvent): [number, number] => [Date.parse(event.start_at) / 1000, Date.parse(event.end_at) / 1000];
+
+/** Baseline and target within the event's window, the last step held to its end. */
+function overlay(event: GridEvent, baseline: Baseline): uPlot.AlignedData {
+  const [start, end] = windowOf(event);
+  const at: number[] = [];
+  const base: (number | null)[] = [];
+  baseline.at.forEach((t, i) => {
+    if (t < start || t >= end) return;
+    at.push(t);
+    base.push(baseline.baseline_kw[i] ?? null);
+  });
+  const last = at.at(-1);
+  if (last !== undefined && last + baseline.step_s >= end) {
+    at.push(end);
+    base.push(base.at(-1) ?? null);
+  }
+  return [at, base, base.map((b) => (b === null ? null : b - event.target_kw))];
+}
+
+/** The value that stands at an index: its own, or that of the step begun before it, but not one before `since`. */
+export function standing(columns: Columns, column: Column, index: number, since: number): number | null {
+  for (let i = index; i >= 0 && (columns.at[i] as number) >= since; i--) {
+    const value = column[i];
+    if (value !== undefined) return value;
+  }
+  return null;
+}
+
+export function csvOf(columns: Columns): Blob {
+  const cell = (column: Column, i: number) => column[i] ?? "";
+  const lines = columns.at.map((at, i) =>
+    [iso(Math.round(at * 1000)), cell(columns.used, i), cell(columns.baseline, i), cell(columns.target, i), cell(columns.vens, i)].join(","),
+  );
+  return new Blob([["at,used_kw,baseline_kw,target_kw,vens", ...lines, ""].join("\r\n")], { type: "text/csv" });
+}

@@ -1,0 +1,56 @@
+// The delivery ledger of an event: for each load of each VEN, what was asked, answered and done, and when.
+import { useState } from "react";
+import type { GridEvent, LedgerRow, Page } from "../api";
+import { hundredths, words } from "../format";
+import { useLoad } from "../load";
+import { ProblemNote } from "../parts/Notes";
+import { SearchBox } from "../parts/SearchBox";
+import { Table, type Column } from "../parts/Table";
+import { When } from "../parts/When";
+
+const COLUMNS: Column<LedgerRow>[] = [
+  { label: "VEN", cell: (r) => r.ven_id, sort: (r) => r.ven_id },
+  { label: "Load", cell: (r) => r.resource_id, sort: (r) => r.resource_id },
+  {
+    label: "State",
+    sort: (r) => r.state,
+    cell: (r) => (
+      <span className="row-state" title={r.cause ?? ""}>
+        <i className={`row-${r.state}`} aria-hidden="true" />
+        {words(r.state)}
+      </span>
+    ),
+  },
+  { label: "Answer", cell: (r) => (r.answer ? words(r.answer) : "–"), sort: (r) => r.answer },
+  { label: "Planned kW", number: true, cell: (r) => hundredths(r.planned_kw), sort: (r) => r.planned_kw },
+  { label: "Planned", cell: (r) => <When at={r.planned_at} />, sort: (r) => r.planned_at },
+  { label: "Sent", cell: (r) => <When at={r.sent_at} />, sort: (r) => r.sent_at },
+  { label: "Acked", cell: (r) => <When at={r.acked_at} />, sort: (r) => r.acked_at },
+  { label: "Acting", cell: (r) => <When at={r.acting_at} />, sort: (r) => r.acting_at },
+  { label: "Restored", cell: (r) => <When at={r.restored_at} />, sort: (r) => r.restored_at },
+  { label: "Cause", cell: (r) => <span className="wrap quiet">{r.cause ? words(r.cause) : ""}</span>, sort: (r) => r.cause },
+];
+
+export function Ledger({ event }: { event: GridEvent }) {
+  const counts = Object.values(event.rows).join(",");
+  const path = `/v1/events/${encodeURIComponent(event.event_id)}/ledger?limit=1000`;
+  const { data, problem, loading } = useLoad<Page<LedgerRow>>(path, { version: `${event.state} ${counts}` });
+  const [text, setText] = useState("");
+  const rows = (data?.items ?? []).filter((r) => `${r.ven_id} ${r.resource_id} ${words(r.state)}`.includes(text.toLowerCase()));
+  return (
+    <>
+      <div className="table-tools">
+        <SearchBox label="Search VEN, load or state" value={text} onChange={setText} />
+        {data?.next_cursor && <span className="quiet">The first 1,000 rows.</span>}
+      </div>
+      <ProblemNote problem={problem} />
+      <Table
+        caption="Delivery ledger"
+        columns={COLUMNS}
+        rows={rows}
+        rowKey={(r) => `${r.ven_id} ${r.resource_id}`}
+        empty={loading ? "Loading…" : text ? "No row has this text." : "Not planned yet: rows appear when the event is planned, shortly before it starts."}
+      />
+    </>
+  );
+}

@@ -1,0 +1,41 @@
+// The event the page looks at: the chosen one, else the one acting, else the next, else the last; and its baseline.
+import { useMemo } from "react";
+import type { Baseline, GridEvent } from "../api";
+import { useLoad } from "../load";
+import { usePlatform } from "../platform";
+import { useChoice } from "../url";
+
+const active = (event: GridEvent) => Number(event.state === "active");
+const byStart = (a: GridEvent, b: GridEvent) => active(b) - active(a) || Date.parse(b.start_at) - Date.parse(a.start_at);
+
+/** What acts now, then the newest start first. */
+export function useEvents(): GridEvent[] {
+  const events = usePlatform((p) => p.events);
+  return useMemo(() => [...events.values()].sort(byStart), [events]);
+}
+
+export function useFocus(): GridEvent | null {
+  const events = useEvents();
+  const [chosen] = useChoice("event");
+  return (
+    events.find((e) => e.event_id === chosen) ??
+    events.find((e) => e.state === "active") ??
+    events.findLast((e) => e.state === "scheduled") ??
+    events[0] ??
+    null
+  );
+}
+
+/** What the homes would have used; null until the event has started. */
+export function useBaseline(event: GridEvent | null): Baseline | null {
+  const started = event !== null && event.started_at !== null;
+  const path = started ? `/v1/events/${encodeURIComponent(event.event_id)}/baseline` : null;
+  return useLoad<Baseline>(path, { version: event?.state, everyMs: event?.state === "active" ? 5_000 : 0 }).data;
+}
+
+/** The baseline's power at an instant, in seconds since 1970: that of the latest step begun by then. */
+export function baselineAt(baseline: Baseline | null, at: number): number | null {
+  if (baseline === null) return null;
+  const index = baseline.at.findLastIndex((start) => start <= at);
+  return index < 0 || at >= Date.parse(baseline.end_at) / 1000 ? null : (baseline.baseline_kw[index] ?? null);
+}

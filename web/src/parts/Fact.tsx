@@ -1,0 +1,11 @@
+// A fact of a list of facts: its name and what it is.
+import type { ReactNode } from "react";
+
+export function Fact({ name, children }: { name: string; children: ReactNode }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
