@@ -1,7 +1,7 @@
 // How the page is built: into the Python package, and in development against a platform on this machine.
 import { defineConfig } from "vite";
 
-const platform = "http://127.0.0.1:8080";
+const platform = "http://127.0.0.1:8400";
 
 export default defineConfig({
   base: "/",

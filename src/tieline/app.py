@@ -33,7 +33,7 @@ from tieline.base.part import Part, Task
 from tieline.base.time import RatedClock
 from tieline.dispatch import mqtt as dispatch_mqtt
 from tieline.dispatch import part as dispatch
-from tieline.dispatch.model import Timing
+from tieline.dispatch.model import Policy
 from tieline.feeds import part as feeds
 from tieline.identity import reads as identity
 from tieline.ports import Blobs, Log, Rows, Series
@@ -252,14 +252,21 @@ def _parts(settings: Settings, ports: Ports, tail: Tail, fleet: Fleet) -> dict[s
     limits = Limits(
         settings.reading_ahead_s, settings.reading_future_s, settings.reading_late_s, settings.reading_stale_s
     )
-    timing = Timing(settings.lead_s, settings.ack_s, settings.resend_s, settings.escalate_s, settings.online_s)
+    policy = Policy(
+        lead_s=settings.lead_s,
+        ack_s=settings.ack_s,
+        resend_s=settings.resend_s,
+        escalate_s=settings.escalate_s,
+        online_s=settings.online_s,
+        reserve=settings.reserve,
+    )
     log_, rows, series, blobs, clock = ports.log, ports.rows, ports.series, ports.blobs, ports.clock
     parts = [
         registry.part(),
         telemetry.part(log_, rows, series, blobs, clock, limits),
         telemetry.reading(tail, fleet),
         feeds.part(),
-        dispatch.part(log_, rows, series, blobs, clock, ports.publisher.publish, timing),
+        dispatch.part(log_, rows, series, blobs, clock, ports.publisher.publish, policy),
         settlement.part(rows, series, clock, delay_s=settings.settle_delay_s),
     ]
     return {part.name: part for part in parts}
@@ -299,7 +306,7 @@ def _http(settings: Settings, ports: Ports, fleet: Fleet, parts: Sequence[Part])
     return Litestar(
         route_handlers=[v1, *_open_routes(ports), *web.ROUTES],
         dependencies={name: _given(port) for name, port in provided.items()},
-        exception_handlers=doors.PROBLEMS,
+        exception_handlers={**doors.PROBLEMS},
         middleware=[doors.Conditional],
         after_request=doors.finish,
         compression_config=CompressionConfig(backend="gzip", minimum_size=1024, exclude=["/v1/live"]),

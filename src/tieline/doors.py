@@ -17,6 +17,7 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers.base import BaseRouteHandler
 from litestar.params import Dependency, Parameter
+from litestar.types import ExceptionHandlersMap
 
 from tieline import metrics
 from tieline.base.errors import Broken, Refused, TielineError, Unauthenticated
@@ -127,7 +128,11 @@ def unforeseen_problem(request: Request[Any, Any, Any], error: Exception) -> Res
     return response
 
 
-PROBLEMS = {TielineError: tieline_problem, HTTPException: http_problem, Exception: unforeseen_problem}
+PROBLEMS: dict[int | type[Exception], Callable[[Request[Any, Any, Any], Any], Response[Any]]] = {
+    TielineError: tieline_problem,
+    HTTPException: http_problem,
+    Exception: unforeseen_problem,
+}
 
 
 # --- every answer -----------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ async def serving(app: Any, host: str, port: int) -> Any:
         await _listening(host, port, serve)
         yield
     finally:
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             await asyncio.wait_for(serve, _STOP_S / 2)
 

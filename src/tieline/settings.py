@@ -84,6 +84,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ack_s: Annotated[Seconds, _is("An answer later than this is late: the shortfall is planned again, once")] = 60.0
     resend_s: Annotated[Seconds, _is("A command without an answer is said again after this")] = 30.0
     escalate_s: Annotated[Seconds, _is("A restore without an answer for so long is escalated")] = 900.0
+    reserve: Annotated[
+        float,
+        Meta(ge=0, le=5),
+        _is("So much more than the target is called: some loads would have ended by themselves"),
+    ] = 0.25
     settle_delay_s: Annotated[Seconds, _is("An event is settled so long after its end")] = 120.0
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _is("Least level that is logged")] = "info"

@@ -112,6 +112,13 @@ async def test_concurrent_increments_all_count(rows: AnyRows) -> None:
     assert await rows.read(lambda reader: counted(reader, "n")) == 100
 
 
+async def test_two_processes_may_share_the_rows(place: str, rows: AnyRows) -> None:
+    await rows.transaction(put("n", 0))
+    async with opened(place) as others:
+        await asyncio.gather(*(either.transaction(increment) for _ in range(30) for either in (rows, others)))
+        assert await others.read(lambda reader: counted(reader, "n")) == 60
+
+
 async def test_what_was_written_is_read_at_once(rows: AnyRows) -> None:
     for n in range(20):
         await rows.transaction(put(f"n{n}", n))

@@ -176,8 +176,14 @@ async def test_the_file_is_its_owners_alone(sqlite: SqliteRows, tmp_path: Path) 
 
 async def test_a_closed_file_is_unready(tmp_path: Path) -> None:
     rows = SqliteRows(tmp_path / "rows.db", RatedClock())
-    with pytest.raises(Unready, match="closed"):
-        await rows.ready()
+    for asked in (rows.ready(), rows.read(lambda reader: counted(reader, "n"))):
+        with pytest.raises(Unready, match="closed"):
+            await asked
+
+
+async def test_a_commit_waits_for_the_disk(sqlite: SqliteRows) -> None:
+    """2 is FULL: in WAL mode anything less may lose the last commits when the power goes."""
+    assert await sqlite.transaction(lambda tx: tx.execute(sa.text("PRAGMA synchronous")).scalar_one()) == 2
 
 
 # --- PostgreSQL alone -------------------------------------------------------------------------------------------------
@@ -206,6 +212,15 @@ async def test_a_server_that_cannot_be_used_is_unready_and_keeps_the_secret(
             pass
     assert url.password
     assert url.password not in str(caught.value)
+
+
+async def test_the_url_is_that_of_other_programs(postgres_url: str) -> None:
+    async with PostgresRows(f"{postgres_url}?sslmode=disable", RatedClock()):
+        pass
+    for url in ("mysql://user:hush@host/name", "hush", "postgresql://user:hush@host:port/name"):
+        with pytest.raises(Refused, match="postgresql://user:secret@host") as caught:
+            PostgresRows(url, RatedClock())
+        assert "hush" not in str(caught.value)
 
 
 async def test_a_lost_connection_is_unready_once(postgres: PostgresRows) -> None:

@@ -195,9 +195,9 @@ async def test_a_folder_not_to_be_written_is_told_and_left_alone(shared: Path, l
 async def test_a_folder_that_cannot_be_made_is_told(shared: Path) -> None:
     series = DeltaSeries.in_folder(shared / "t")
     with not_root():
-        with pytest.raises(Unready, match="denied|may not write"):
+        with pytest.raises(Unready, match=r"denied|may not write"):
             await series.ready()
-        with pytest.raises(Unready, match="denied|may not write"):
+        with pytest.raises(Unready, match=r"denied|may not write"):
             await series.append(batch(1), writer="w", position=1)
     await series.close()
 
@@ -269,7 +269,7 @@ async def test_too_much_at_once_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_question_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
-    await (whole := DeltaSeries.in_folder(tmp_path / "t")).append(batch(1, 400_000), writer="w", position=1)
+    await (whole := DeltaSeries.in_folder(tmp_path / "t")).append(batch(1, 60_000), writer="w", position=1)
     hasty = DeltaSeries.in_folder(tmp_path / "t", limits=Limits(timeout_s=0.0001))
     with pytest.raises(Unready, match="too long"):
         await hasty.scan([ID], T0, LATER)

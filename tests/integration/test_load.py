@@ -16,14 +16,14 @@ from tieline import doors
 from tieline.adapters.blobs import ObjectBlobs
 from tieline.adapters.series import DeltaSeries
 from tieline.adapters.sql.outbox import OUTBOX
+from tieline.adapters.sql.postgres import PostgresRows
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.errors import NotFound, Unready
 from tieline.base.time import VirtualClock
 from tieline.feeds import actions, reads
 from tieline.feeds.model import Outcome, State
 from tieline.feeds.routes import ROUTES
-from tieline.feeds.store import metadata
-from tieline.ports import Transaction
+from tieline.ports import Rows
 from tieline.registry import reads as registry
 from tieline.wires.sources import files
 
@@ -36,7 +36,7 @@ ANY_TIME = (datetime(1990, 1, 1, tzinfo=UTC), datetime(2090, 1, 1, tzinfo=UTC))
 class World:
     """The ports that loading touches."""
 
-    def __init__(self, rows: SqliteRows, series: DeltaSeries, blobs: ObjectBlobs, clock: VirtualClock) -> None:
+    def __init__(self, rows: Rows, series: DeltaSeries, blobs: ObjectBlobs, clock: VirtualClock) -> None:
         self.rows, self.series, self.blobs, self.clock = rows, series, blobs, clock
 
     async def load(self, data: bytes, name: str = "x.csv") -> Outcome:
@@ -63,17 +63,11 @@ class World:
         )
 
 
-def _tables(tx: Transaction) -> None:
-    for table in metadata.sorted_tables:
-        tx.execute(sa.schema.CreateTable(table, if_not_exists=True))
-
-
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     clock, series = VirtualClock(START), DeltaSeries.in_folder(tmp_path / "series")
     async with SqliteRows(tmp_path / "rows.sqlite", clock) as rows:
         await rows.migrate()
-        await rows.transaction(_tables)
         yield World(rows, series, ObjectBlobs.folder(tmp_path / "blobs"), clock)
     await series.close()
 
@@ -100,7 +94,7 @@ async def test_a_file_with_bad_rows_is_partly_loaded_and_they_are_named(world: W
     assert [(row.file, row.line, row.reason) for row in file.quarantined_rows] == [
         ("day-3.csv", 3, "val_cargaenergiahomwmed is not a number")
     ]
-    assert file.reason == "1 rows quarantined; the first: line 3 of day-3.csv: val_cargaenergiahomwmed is not a number"
+    assert file.reason == "1 row quarantined; the first: line 3 of day-3.csv: val_cargaenergiahomwmed is not a number"
     assert [one.kind for one in file.findings] == ["gap"]
     assert await world.values() == [1.0, 3.0]
 
@@ -110,7 +104,7 @@ async def test_a_file_with_bad_rows_is_partly_loaded_and_they_are_named(world: W
     [
         (b"what is this", "x.csv is not a file that can be read: expected ONS hourly load"),
         (b"PK\x03\x04 and no more", "x.csv is not a whole ZIP archive"),
-        (f"{HEADER}\nS;SUL;never;1\n".encode(), "1 rows quarantined; the first: line 2 of x.csv: din_instante"),
+        (f"{HEADER}\nS;SUL;never;1\n".encode(), "1 row quarantined; the first: line 2 of x.csv: din_instante"),
     ],
 )
 async def test_a_file_nothing_can_be_taken_of_failed_and_keeps_its_reason_and_bytes(
@@ -127,6 +121,13 @@ async def test_a_file_of_known_form_without_known_tables_is_loaded_with_a_findin
     data = b'C,A,B\nI,MARKET_CONFIG,REGION,1,REGIONID\nD,MARKET_CONFIG,REGION,1,NSW1\nC,"END OF REPORT",4\n'
     file = (await world.load(data)).file
     assert (file.state, file.rows, [one.kind for one in file.findings]) == (State.LOADED, 0, ["left out"])
+
+
+async def test_a_large_file_is_read_in_a_process_of_its_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "LARGE", 0)
+    assert (await world.ons(1, "dear")).file.state is State.PARTLY_LOADED
+    assert await world.values() == [1.0]
+    assert (await world.load(b"what is this")).file.state is State.FAILED
 
 
 # --- again and otherwise ----------------------------------------------------------------------------------------------
@@ -210,6 +211,20 @@ async def test_a_file_shows_its_quarantined_rows(world: World) -> None:
         shown = (await door.get(f"/v1/files/{digest}")).json()
         assert [row["line"] for row in shown["quarantined_rows"]] == [3]
         assert (await door.get("/v1/files/none")).status_code == NotFound.status
+
+
+async def test_the_record_is_the_same_on_postgresql(tmp_path: Path, postgres_database: str) -> None:
+    clock, series = VirtualClock(START), DeltaSeries.in_folder(tmp_path / "series")
+    async with PostgresRows(postgres_database, clock) as rows:
+        await rows.migrate()
+        world = World(rows, series, ObjectBlobs.folder(tmp_path / "blobs"), clock)
+        files = [(await world.ons(value, "dear")).file for value in range(3)]
+        listed = await reads.files(rows, q="DAY", limit=2)
+        listed += await reads.files(rows, after=reads.cursor(listed[-1]))
+        assert {one.digest for one in listed} == {file.digest for file in files}
+        assert len(listed) == 3
+        assert await rows.read(lambda reader: reads.the_file(reader, files[0].digest)) == files[0]
+    await series.close()
 
 
 # --- published files --------------------------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ def event(platform: Platform, ven_id: str, start: datetime, end: datetime) -> Co
 def truth(chosen: Options) -> list[tuple[datetime, float, float]]:
     assert chosen.truth is not None
     lines = [msgspec.json.decode(line) for line in chosen.truth.read_bytes().splitlines()]
-    return [(datetime.fromisoformat(l["at"]), l["power_kw"], l["without_events_kw"]) for l in lines]
+    return [(datetime.fromisoformat(told["at"]), told["power_kw"], told["without_events_kw"]) for told in lines]
 
 
 async def test_a_fleet_enrols_delivers_its_past_and_reports(platform: Platform, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """PostgreSQL for tests: a server of its own on a free loopback port, as safe as by default, stopped at the end."""
 
-import getpass
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -27,9 +27,11 @@ def _binary(name: str) -> str:
     return found
 
 
-def _user() -> str:
-    """PostgreSQL refuses to run as root."""
-    return getpass.getuser() if os.getuid() else "postgres"
+def _user() -> str | None:
+    """Whom to become: PostgreSQL refuses to run as root."""
+    if os.getuid():
+        return None
+    return "postgres" if any(user.pw_name == "postgres" for user in pwd.getpwall()) else "nobody"
 
 
 def _free_port() -> int:
@@ -42,8 +44,9 @@ def _free_port() -> int:
 def _initialised(folder: Path) -> Path:
     secret, data = folder / "password", folder / "data"
     secret.write_text(_PASSWORD)
-    for owned in (folder, secret):
-        shutil.chown(owned, _user())
+    if user := _user():
+        for owned in (folder, secret):
+            shutil.chown(owned, user)
     subprocess.run(
         [_binary("initdb"), "--pgdata", data, "--username=tieline", f"--pwfile={secret}", "--auth=scram-sha-256",
          "--encoding=UTF8", "--locale=C", "--no-sync"],
@@ -78,7 +81,7 @@ def postgres_url() -> Iterator[str]:
         _await(process, port, log)
         yield f"postgresql://tieline:{_PASSWORD}@127.0.0.1:{port}/postgres"
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
         process.wait(30)
         shutil.rmtree(folder)
 

@@ -146,6 +146,7 @@ def test_a_file_cut_within_a_row_gives_the_rows_before_it() -> None:
         (price("18:10", "1").replace(",5,", ",4,", 1), "no I row before it names the columns of DISPATCH.PRICE 4"),
         ("E,what,is,this,row", "'E,what,is,this,row' is no row of kind C, I or D"),
         ("D,short", "'D,short' is no row of kind C, I or D"),
+        ("D,A\x00B,C,1,2", "no I row before it names the columns of A?B.C 1"),
         (f'D,DISPATCH,PRICE,5,"2025{"x" * 30}', "not CSV: a quote that is not closed, or a cell without end"),
         (f"D,{'x' * 200_000}", "not CSV: a quote that is not closed, or a cell without end"),
     ],

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -199,8 +201,9 @@ def test_no_value_of_a_published_year_is_lost_or_altered(number: int) -> None:
 
 
 def at(parsed: Parsed, when: datetime, series_id: str = "ons.SE.load_mw") -> dict[str, Any] | None:
-    found = [row for row in parsed.rows.to_pylist() if row["series_id"] == series_id and row["at"] == when]
-    return found[0] if found else None
+    table: Any = parsed.rows
+    rows = table.filter((pc.field("at") == when) & (pc.field("series_id").cast(pa.string()) == series_id))
+    return next(iter(rows.to_pylist()), None)
 
 
 def test_the_clock_changes_of_the_published_2014_and_2018() -> None:

@@ -1,7 +1,7 @@
 // Loading a /v1 path into a component: again when its version changes, and every so often.
 import { useEffect, useRef, useState } from "react";
 import { get, Problem, withQuery, type Query } from "./client";
-import { isLive, usePlatform } from "./platform";
+import { isLive, useReopened } from "./platform";
 
 export interface Loaded<T> {
   data: T | null;
@@ -22,7 +22,7 @@ export function useLoad<T>(path: string | null, { version, everyMs = 0, query }:
     asked.current = query;
   });
   const [answer, setAnswer] = useState<{ path: string; data: T | null; problem: Problem | null } | null>(null);
-  const opened = usePlatform((p) => p.opened);
+  const reopened = useReopened();
 
   useEffect(() => {
     if (path === null) return;
@@ -49,7 +49,7 @@ export function useLoad<T>(path: string | null, { version, everyMs = 0, query }:
       stop.abort();
       clearTimeout(timer);
     };
-  }, [path, version, everyMs, opened]);
+  }, [path, version, everyMs, reopened]);
 
   const mine = answer?.path === path ? answer : null;
   return { data: mine?.data ?? null, problem: mine?.problem ?? null, loading: path !== null && mine === null };

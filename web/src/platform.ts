@@ -9,7 +9,7 @@ export type Link = "connecting" | "live" | "reconnecting" | "lost";
 
 export interface Platform {
   link: Link;
-  opened: number; // how often the stream was opened: what was loaded before may have missed something
+  opened: number; // how often the stream was opened
   info: Info | null;
   power: LivePower | null;
   heardAt: number; // performance.now() when `power` came
@@ -48,6 +48,9 @@ function subscribe(reader: () => void): () => void {
 export function usePlatform<T>(part: (platform: Platform) => T): T {
   return useSyncExternalStore(subscribe, () => part(state));
 }
+
+/** Grows with each opening of the stream after the first: what was loaded before may have missed something. */
+export const useReopened = (): number => usePlatform((p) => Math.max(1, p.opened));
 
 export const isLive = (): boolean => state.link === "live";
 

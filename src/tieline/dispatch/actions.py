@@ -20,9 +20,9 @@ from tieline.dispatch.model import (
     LedgerRow,
     NewEvent,
     NewProgram,
+    Policy,
     Program,
     RowState,
-    Timing,
 )
 from tieline.dispatch.planning import Headroom, plan
 from tieline.ports import Rows, Transaction
@@ -98,19 +98,19 @@ def tell(tx: Transaction, event_id: str, what: str) -> EventView:
     return view
 
 
-def choose(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: datetime) -> None:
-    """Plan the event over the headroom, once; loads held by another event are not called."""
+def choose(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: datetime, reserve: float) -> None:
+    """Plan the event over the headroom, once, with a reserve; loads held by another event are not called."""
     if reads.the_event(tx, event.event_id).planned_at is not None:
         return
     held = reads.held_loads(tx)
-    chosen = plan(event.target_kw, [h for h in headroom if (h.ven_id, h.resource_id) not in held])
+    chosen = plan(event.target_kw * (1 + reserve), [h for h in headroom if (h.ven_id, h.resource_id) not in held])
     _add(tx, event, chosen, "", now)
     store.set_event(tx, event.event_id, planned_at=now)
     tell(tx, event.event_id, "planned")
 
 
 def choose_again(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: datetime) -> None:
-    """Once, after the time to answer: replace what was not accepted by VENs that were not asked yet."""
+    """Once, after the time to answer: what is not accepted of the target, from VENs that were not asked yet."""
     if reads.the_event(tx, event.event_id).replanned_at is not None:
         return
     ledger, held = reads.ledger_of(tx, event.event_id), reads.held_loads(tx)
@@ -177,7 +177,7 @@ def give_up(tx: Transaction, event: Event, vens: Iterable[str], declined: Iterab
     tell(tx, event.event_id, "escalated")
 
 
-def hear(tx: Transaction, event_id: str, ven_id: str, op: str, ack: Ack, now: datetime, timing: Timing) -> None:
+def hear(tx: Transaction, event_id: str, ven_id: str, op: str, ack: Ack, now: datetime, policy: Policy) -> None:
     """Enter one answer. Raises `NotFound` for an answer to what was never sent."""
     rows = [row for row in reads.ledger_of(tx, event_id) if row.ven_id == ven_id]
     if not any(row.sent_at for row in rows):
@@ -188,7 +188,7 @@ def hear(tx: Transaction, event_id: str, ven_id: str, op: str, ack: Ack, now: da
         return
     sent_at = rows[0].sent_at or now
     metrics.ACK_SECONDS.observe((now - sent_at).total_seconds())
-    late = now - sent_at > timedelta(seconds=timing.ack_s)
+    late = now - sent_at > timedelta(seconds=policy.ack_s)
     cause = ack.reason[:300] or ("answered late" if late else rows[0].cause)
     values = {"answer": ack.answer, "acked_at": now, "cause": cause}
     _move(tx, event_id, [ven_id], UNDECIDED, ANSWERED[ack.answer], **values)

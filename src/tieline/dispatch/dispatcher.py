@@ -14,7 +14,7 @@ from tieline import metrics
 from tieline.base.errors import TielineError
 from tieline.base.time import Clock
 from tieline.dispatch import actions, reads
-from tieline.dispatch.model import CLOSED, OPEN, Event, EventState, LedgerRow, RowState, Timing, command_id
+from tieline.dispatch.model import CLOSED, OPEN, Event, EventState, LedgerRow, Policy, RowState, command_id
 from tieline.dispatch.planning import Headroom
 from tieline.ports import Rows
 from tieline.wires.mqtt.messages import COMMAND, Command, Limit, Op, topic
@@ -33,12 +33,12 @@ RESTORE_VALID = timedelta(days=7)
 class Dispatcher:
     """Steps every unfinished event; `step` is safe to run in several processes at once."""
 
-    def __init__(self, rows: Rows, clock: Clock, speak: Speak, measure: Measure, timing: Timing) -> None:
+    def __init__(self, rows: Rows, clock: Clock, speak: Speak, measure: Measure, policy: Policy) -> None:
         self._rows = rows
         self._clock = clock
         self._speak = speak
         self._measure = measure
-        self._timing = timing
+        self._timing = policy
 
     async def run(self) -> None:
         """A look about four times a wall second, whatever the clock's rate: commands must go out within the second."""
@@ -54,7 +54,7 @@ class Dispatcher:
                 log.warning("event waits", event_id=event.event_id, reason=str(error))
 
     async def _advance(self, event: Event) -> None:
-        now, timing = self._clock.now(), self._timing
+        now, policy = self._clock.now(), self._timing
         if event.state in OPEN and now >= event.end_at:
             if event.started_at is None:
                 await self._rows.transaction(lambda tx: actions.begin(tx, event, now))
@@ -66,7 +66,7 @@ class Dispatcher:
         silent = [
             row
             for row in ledger
-            if row.state is RowState.RESTORING and _older(row.restoring_at, now, timing.escalate_s)
+            if row.state is RowState.RESTORING and _older(row.restoring_at, now, policy.escalate_s)
         ]
         if silent:
             declined = {row.ven_id for row in silent if row.answer not in (None, "accepted")}
@@ -75,12 +75,12 @@ class Dispatcher:
             await self._rows.transaction(lambda tx: actions.give_up(tx, event, vens, declined, now))
 
     async def _call(self, event: Event, now: datetime) -> None:
-        timing = self._timing
-        if event.planned_at is None and now >= event.start_at - timedelta(seconds=timing.lead_s):
+        policy = self._timing
+        if event.planned_at is None and now >= event.start_at - timedelta(seconds=policy.lead_s):
             headroom = await self._measure(now)
-            await self._rows.transaction(lambda tx: actions.choose(tx, event, headroom, now))
+            await self._rows.transaction(lambda tx: actions.choose(tx, event, headroom, now, policy.reserve))
         elif (
-            event.planned_at is not None and event.replanned_at is None and _older(event.planned_at, now, timing.ack_s)
+            event.planned_at is not None and event.replanned_at is None and _older(event.planned_at, now, policy.ack_s)
         ):
             headroom = await self._measure(now)
             await self._rows.transaction(lambda tx: actions.choose_again(tx, event, headroom, now))

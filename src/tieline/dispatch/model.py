@@ -157,14 +157,15 @@ def view(event: Event, ledger: list[LedgerRow]) -> EventView:
     )
 
 
-class Timing(msgspec.Struct, frozen=True):
-    """How patient dispatch is, in seconds of the platform's clock."""
+class Policy(msgspec.Struct, frozen=True):
+    """How patient dispatch is, in seconds of the platform's clock, and how careful."""
 
     lead_s: float = 60  # VENs are chosen and told so long before the start
     ack_s: float = 60  # an answer later than this is late: the shortfall is planned again, once
     resend_s: float = 30  # without an answer the command is said again
     escalate_s: float = 900  # without an answer to the restore somebody must look
     online_s: float = 300  # a VEN not heard of for so long is not called
+    reserve: float = 0.25  # so much more than the target is called: some loads would have ended by themselves
 
 
 def command_id(event_id: str, ven_id: str, op: str) -> str:

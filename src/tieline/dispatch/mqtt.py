@@ -9,9 +9,9 @@ from tieline import metrics
 from tieline.base.errors import Refused
 from tieline.base.time import Clock
 from tieline.dispatch import actions
-from tieline.dispatch.model import Timing, parse_command_id
+from tieline.dispatch.model import Policy, parse_command_id
 from tieline.ports import Blobs, Delivery, Entry, Log, Rows, Transaction
-from tieline.telemetry.deadletters import refuse
+from tieline.telemetry.actions import refuse
 from tieline.telemetry.model import Dead
 from tieline.wires.mqtt.messages import MAX_BYTES, Ack
 
@@ -33,12 +33,12 @@ class Heard(msgspec.Struct, frozen=True):
 class Answers:
     """Enters answers; several processes may, and an answer delivered twice changes nothing twice."""
 
-    def __init__(self, log: Log, rows: Rows, blobs: Blobs, clock: Clock, timing: Timing) -> None:
+    def __init__(self, log: Log, rows: Rows, blobs: Blobs, clock: Clock, policy: Policy) -> None:
         self._log = log
         self._rows = rows
         self._blobs = blobs
         self._clock = clock
-        self._timing = timing
+        self._timing = policy
 
     async def run(self) -> None:
         async for delivery in self._log.work(SUBJECT, group=GROUP):
@@ -77,12 +77,12 @@ def _read(entry: Entry) -> Heard:
     return Heard(entry, event_id, ven_id, op, ack)
 
 
-def _enter_all(tx: Transaction, heard: Sequence[Heard], now: datetime, timing: Timing) -> list[tuple[Heard, str]]:
+def _enter_all(tx: Transaction, heard: Sequence[Heard], now: datetime, policy: Policy) -> list[tuple[Heard, str]]:
     refused: list[tuple[Heard, str]] = []
     told: set[str] = set()
     for one in heard:
         try:
-            actions.hear(tx, one.event_id, one.ven_id, one.op, one.ack, now, timing)
+            actions.hear(tx, one.event_id, one.ven_id, one.op, one.ack, now, policy)
             told.add(one.event_id)
         except Refused as error:
             refused.append((one, str(error)))

@@ -7,20 +7,20 @@ from tieline.base.part import Part, Task
 from tieline.base.time import Clock
 from tieline.dispatch import routes
 from tieline.dispatch.dispatcher import Dispatcher, Speak
-from tieline.dispatch.model import Timing
+from tieline.dispatch.model import Policy
 from tieline.dispatch.mqtt import Answers
 from tieline.dispatch.planning import Headroom
 from tieline.ports import Blobs, Log, Rows, Series
 from tieline.telemetry import reads as telemetry
 
 
-def part(log: Log, rows: Rows, series: Series, blobs: Blobs, clock: Clock, speak: Speak, timing: Timing) -> Part:
+def part(log: Log, rows: Rows, series: Series, blobs: Blobs, clock: Clock, speak: Speak, policy: Policy) -> Part:
     async def measure(now: datetime) -> Sequence[Headroom]:
-        found = await telemetry.sheddable(rows, series, now, timing.online_s)
+        found = await telemetry.sheddable(rows, series, now, policy.online_s)
         return [Headroom(ven_id, resource_id, kw) for (ven_id, resource_id), kw in found.items()]
 
-    dispatcher = Dispatcher(rows, clock, speak, measure, timing)
-    answers = Answers(log, rows, blobs, clock, timing)
+    dispatcher = Dispatcher(rows, clock, speak, measure, policy)
+    answers = Answers(log, rows, blobs, clock, policy)
     return Part(
         "dispatch",
         tasks=[Task("dispatch.dispatcher", dispatcher.run), Task("dispatch.answers", answers.run)],

@@ -1,13 +1,16 @@
 """Loading: bytes of a file into Series, with a record of how it ended."""
 
 import asyncio
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
 
 import msgspec
 import pyarrow as pa
 
 from tieline import metrics
-from tieline.base.errors import Refused
+from tieline.base.errors import Broken, Refused
 from tieline.base.series import empty
 from tieline.base.time import MICROSECOND, Clock
 from tieline.feeds import reads, store
@@ -17,6 +20,7 @@ from tieline.registry import actions as registry
 from tieline.wires.sources import files
 from tieline.wires.sources.parsed import Parsed
 
+LARGE = 4 << 20  # bytes of a file; a ZIP of so many holds a million readings
 AT_ONCE = 500_000  # readings compared with what is known in one question to Series
 
 
@@ -41,9 +45,22 @@ async def load(data: bytes, name: str, *, rows: Rows, series: Series, blobs: Blo
 
 async def _parsed(data: bytes, name: str) -> tuple[Parsed | None, str | None]:
     try:
-        return await asyncio.to_thread(files.parse, data, name), None
+        if len(data) < LARGE:
+            return await asyncio.to_thread(files.parse, data, name), None
+        return await _parsed_apart(data, name), None
     except Refused as refused:
         return None, str(refused)
+
+
+async def _parsed_apart(data: bytes, name: str) -> Parsed:
+    """In a process of its own: a month of every unit takes many seconds, which would starve all else here."""
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        return await asyncio.get_running_loop().run_in_executor(pool, files.parse, data, name)
+    except BrokenProcessPool as died:
+        raise Broken(f"the process that read {name} died, perhaps for lack of memory") from died
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 async def _store(parsed: Parsed, digest: str, series: Series, now: datetime) -> int:

@@ -63,7 +63,8 @@ def account(digest: str, name: str, parsed: Parsed | None, now: datetime, reason
     got = parsed or NOTHING
     if got.refused:
         first = got.quarantined[0]
-        reason = f"{got.refused} rows quarantined; the first: line {first.line} of {first.file}: {first.reason}"
+        rows = "1 row" if got.refused == 1 else f"{got.refused} rows"
+        reason = f"{rows} quarantined; the first: line {first.line} of {first.file}: {first.reason}"
     troubled = State.PARTLY_LOADED if got.rows.num_rows else State.FAILED
     return LoadedFile(
         digest=digest,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tieline.base.time import RatedClock
+from tieline.sim.enrol import Home
 from tieline.sim.options import Options
 from tieline.sim.routine import Array
 from tieline.sim.twins import Snapshot
@@ -37,15 +38,16 @@ class Agent:
     """`run` it in a task. `rows` are the home's loads in the fleet's arrays, by resource id."""
 
     def __init__(
-        self, home: int, ven_id: str, secret: str, rows: dict[str, int], controllable: Sequence[str],
+        self, home: int, ven_id: str, known: Home, rows: dict[str, int], controllable: Sequence[str],
         platform: Platform, clock: RatedClock, options: Options,
     ) -> None:  # fmt: skip
         self.home, self.ven_id, self.rows = home, ven_id, rows
         self.control = Control(controllable)
         self.session = Session(
-            ven_id, secret, host=platform.mqtt_host, port=platform.mqtt_port, on_command=self._on_command
+            ven_id, known.secret, host=platform.mqtt_host, port=platform.mqtt_port, on_command=self._on_command
         )
         self.commands = 0
+        self._known = known
         self._samples: list[Sample] = []
         self._sent_loads: datetime | None = None
         self._clock, self._options = clock, options
@@ -68,14 +70,15 @@ class Agent:
             self._cut.clear()
             await self._clock.sleep(self._absence_s)
 
-    @property
-    def delivered(self) -> bool:
-        """Whether the broker has confirmed all that was measured."""
-        return not self._samples and self.session.waiting == 0
-
     def meter(self, at: datetime, power_kw: float) -> None:
-        """A sample for the next message."""
-        self._samples.append(Sample(at=at, power_kw=round(power_kw, 4)))
+        """A sample for the next message, unless an earlier run has told it."""
+        if self._known.reported_until is None or at > self._known.reported_until:
+            self._samples.append(Sample(at=at, power_kw=round(power_kw, 4)))
+
+    def note(self, at: datetime) -> None:
+        """Remember that all was told up to `at`, once the broker has confirmed it."""
+        if not self._samples and self.session.waiting == 0:
+            self._known.reported_until = max(at, self._known.reported_until or at)
 
     def send(self, snapshot: Snapshot | None) -> None:
         """Send what has come up since the last time."""

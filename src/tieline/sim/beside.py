@@ -56,7 +56,7 @@ async def started(
     url: str, *arguments: str, token: str = "", output: int | IO[bytes] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`tieline sim` as a child: it stops with the block, and, its input being ours, with us."""
-    command = [sys.executable, "-m", "tieline", "sim", "--url", url, "--with-parent", *arguments]
+    command = [sys.executable, "-m", "tieline.cli", "sim", "--url", url, "--with-parent", *arguments]
     environment = {**os.environ, **({"TIELINE_API_TOKEN": token} if token else {})}
     child = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.PIPE, stdout=output, stderr=output, env=environment

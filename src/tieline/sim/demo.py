@@ -100,7 +100,7 @@ async def _platform(folder: Path, console: Console) -> AsyncIterator[str]:
     }
     with (folder / "platform.log").open("wb") as output:
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tieline", "up", stdout=output, stderr=output, env=environment
+            sys.executable, "-m", "tieline.cli", "up", stdout=output, stderr=output, env=environment
         )
         try:
             url = f"http://127.0.0.1:{port}"

@@ -133,7 +133,7 @@ class Simulation:
     def _agent(self, fleet: Fleet, platform: Platform, index: int, ven_id: str, home: enrol.Home) -> Agent:
         rows = {LOADS[row]: row for row in fleet.stock.rows(index)}
         controllable = [resource_id for resource_id, row in rows.items() if row in SHEDDABLE]
-        return Agent(index, ven_id, home.secret, rows, controllable, platform, self._clock, self._options)
+        return Agent(index, ven_id, home, rows, controllable, platform, self._clock, self._options)
 
     async def _connect(self, group: asyncio.TaskGroup) -> None:
         for agent in self._agents:
@@ -156,17 +156,16 @@ class Simulation:
         gate = asyncio.Semaphore(HISTORY_AT_ONCE)
         power_kw = history.power_kw.T.tolist() if history.ends else [[]] * len(self._agents)
 
-        async def one(agent: Agent, home: enrol.Home) -> None:
+        async def one(agent: Agent) -> None:
             async with gate, asyncio.timeout(HISTORY_S):
                 for at, value in zip(history.ends, power_kw[agent.home], strict=True):
-                    if home.reported_until is None or at > home.reported_until:
-                        agent.meter(at, value)
+                    agent.meter(at, value)
                 agent.send(None)
                 await agent.session.drained()
 
         self._progress.live("delivering history")
         try:
-            await asyncio.gather(*(one(agent, self._kept.homes[agent.ven_id]) for agent in self._agents))
+            await asyncio.gather(*(one(agent) for agent in self._agents))
         except TimeoutError:
             raise Unready(f"the broker did not take a home's history within {HISTORY_S:g} s") from None
         self._keep(history.ends[-1] if history.ends else None)
@@ -237,9 +236,9 @@ class Simulation:
             self._keep(self._last.at if self._last else None)
 
     def _keep(self, at: datetime | None) -> None:
-        for agent in self._agents:
-            if at and agent.delivered:
-                self._kept.homes[agent.ven_id].reported_until = at
+        if at is not None:
+            for agent in self._agents:
+                agent.note(at)
         enrol.save(self._options.state, self._kept)
 
     async def _tell_story(self) -> None:

@@ -17,13 +17,14 @@ from tieline.base.series import Flag
 from tieline.base.time import Clock
 from tieline.ports import Blobs, Entry, Log, Rows
 from tieline.registry import reads as registry
-from tieline.telemetry.deadletters import refuse
+from tieline.telemetry.actions import refuse
 from tieline.telemetry.model import KINDS, Batch, Dead, Known, Limits, take
 
 GROUP = "telemetry"
 SUBJECT = "readings.mqtt"
 SUBJECTS = {kind: f"mqtt.{kind.replace('/', '.')}.*" for kind in KINDS}
 AT_ONCE = 500
+MOST_READINGS = 20_000  # of a batch: well within what the Log takes in one piece
 RECENT = 16  # messages a VEN may have sent again without having heard our answer
 log = structlog.get_logger(__name__)
 _ENCODER = msgspec.msgpack.Encoder()
@@ -51,11 +52,16 @@ class Intake:
             batch = Batch(self._clock.now())
             for entry in delivery.entries:
                 await self._take_one(batch, kind, entry)
-            if len(batch):
-                key = f"{kind}:{delivery.entries[0].position}:{delivery.entries[-1].position}"
-                await self._log.say(SUBJECT, _ENCODER.encode(batch), key=key)
-            _count(batch)
+                if len(batch) >= MOST_READINGS:
+                    await self._say(batch, kind, entry)
+                    batch = Batch(batch.known_at)
+            await self._say(batch, kind, delivery.entries[-1])
             await delivery.done()
+
+    async def _say(self, batch: Batch, kind: str, last: Entry) -> None:
+        if len(batch):
+            await self._log.say(SUBJECT, _ENCODER.encode(batch), key=f"{kind}:{last.position}:{len(batch)}")
+            _count(batch)
 
     async def _take_one(self, batch: Batch, kind: str, entry: Entry) -> None:
         ven_id = entry.subject.rpartition(".")[2]

@@ -40,21 +40,30 @@ class Dead(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct):
-    """Readings of many messages on their way through the Log, in columns; `at` in µs since 1970 UTC."""
+    """Readings of many messages on their way through the Log, in columns; `at` in µs since 1970 UTC.
+
+    `series` says for each reading which of `names` it belongs to: a name is carried once, however many its readings.
+    """
 
     known_at: datetime
-    series_id: list[str] = []
+    names: list[str] = []
+    series: list[int] = []
     at: list[int] = []
     value: list[float] = []
     flags: list[int] = []
     seq: list[int] = []
 
-    def add(self, series_id: str, at: datetime, value: float, flags: Flag, seq: int) -> None:
-        self.series_id.append(series_id)
+    def add(self, index: int, at: datetime, value: float, flags: Flag, seq: int) -> None:
+        self.series.append(index)
         self.at.append(micros(at))
         self.value.append(value)
         self.flags.append(int(flags))
         self.seq.append(seq)
+
+    def named(self, series_id: str) -> int:
+        """The index of a name that this message brings; messages of one VEN in a batch are few."""
+        self.names.append(series_id)
+        return len(self.names) - 1
 
     def __len__(self) -> int:
         return len(self.at)
@@ -73,13 +82,13 @@ def take(batch: Batch, kind: str, ven: Known, data: bytes, seq: int, limits: Lim
 
 
 def _take_meter(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits) -> list[Dead]:
-    series_id, dead = power_series(ven.ven_id), []
+    index, dead = batch.named(power_series(ven.ven_id)), []
     for sample in _METER.decode(data).samples:
         if reason := _unbelievable(sample.at, sample.power_kw, batch.known_at, limits):
             dead.append(reason)
         else:
             flags = stamp_flags(sample.at, batch.known_at, limits) | _rating(sample.power_kw, ven.limit_kw)
-            batch.add(series_id, sample.at, sample.power_kw, flags, seq)
+            batch.add(index, sample.at, sample.power_kw, flags, seq)
     return dead
 
 
@@ -95,8 +104,10 @@ def _take_loads(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits)
     for one in snapshot.loads:
         flags = odd | _rating(one.power_kw, ven.rated_kw[one.resource_id] * 1.1)
         flags |= Flag.SHED if one.state is LoadState.SHED else Flag.GOOD
-        batch.add(power_series(ven.ven_id, one.resource_id), snapshot.at, one.power_kw, flags, seq)
-        batch.add(sheddable_series(ven.ven_id, one.resource_id), snapshot.at, one.sheddable_kw, odd, seq)
+        power = batch.named(power_series(ven.ven_id, one.resource_id))
+        batch.add(power, snapshot.at, one.power_kw, flags, seq)
+        spare = batch.named(sheddable_series(ven.ven_id, one.resource_id))
+        batch.add(spare, snapshot.at, one.sheddable_kw, odd, seq)
     return []
 
 

@@ -5,7 +5,7 @@ import asyncio
 from tieline.base.part import Part, Task
 from tieline.base.time import Clock
 from tieline.ports import Blobs, Log, Rows, Series
-from tieline.telemetry import deadletters, routes
+from tieline.telemetry import actions, routes
 from tieline.telemetry.fleet import Fleet
 from tieline.telemetry.intake import Intake
 from tieline.telemetry.model import Limits
@@ -29,7 +29,7 @@ def part(log: Log, rows: Rows, series: Series, blobs: Blobs, clock: Clock, limit
             Task("telemetry.intake", intake.run),
             Task("telemetry.registry", intake.forget_changed),
             Task("telemetry.waiting", intake.watch_waiting),
-            Task("telemetry.dead-letters", lambda: deadletters.list_them(log, rows)),
+            Task("telemetry.dead-letters", lambda: actions.list_dead_letters(log, rows)),
             Task("telemetry.compact", compact),
         ],
     )

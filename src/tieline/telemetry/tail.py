@@ -69,13 +69,12 @@ class Tail:
 
     async def _take(self, entry: Entry) -> None:
         batch = _DECODER.decode(entry.data)
-        rows = readings(
-            batch.series_id, batch.at, batch.value, known_at=batch.known_at, seq=batch.seq, flags=batch.flags
-        )
+        series_id = [batch.names[index] for index in batch.series]
+        rows = readings(series_id, batch.at, batch.value, known_at=batch.known_at, seq=batch.seq, flags=batch.flags)
         await self._series.hold(rows, writer=WRITER, position=entry.position)
         self._held.append((entry.position, rows))
-        for series_id, at, value, flags in zip(batch.series_id, batch.at, batch.value, batch.flags, strict=True):
-            self._update(series_id, Latest(from_micros(at), value, Flag(flags)))
+        for name, at, value, flags in zip(series_id, batch.at, batch.value, batch.flags, strict=True):
+            self._update(name, Latest(from_micros(at), value, Flag(flags)))
         held = sum(len(rows) for _, rows in self._held)
         metrics.TAIL_ROWS.set(held)
         if held >= SEAL_ROWS:

@@ -62,7 +62,7 @@ function complete(shape: Shape, place: HTMLElement, latest: Latest): uPlot.Optio
     width: place.clientWidth,
     height: place.clientHeight,
     legend: { show: false },
-    padding: [10, null, 0, 0],
+    padding: [10, 4, 0, 0],
     cursor: {
       y: false,
       points: { size: 7 },

@@ -18,8 +18,13 @@ export function timeAxis(zone: string): uPlot.Axis {
     space: 72,
     size: 32,
     gap: 8,
-    values: (_, splits, __, ___, step) => splits.map((s) => timeLabel(s * 1000, zone, step)),
+    values: (u, splits, __, ___, step) => splits.map((s) => (cutOff(u, s) ? "" : timeLabel(s * 1000, zone, step))),
   };
+}
+
+/** Whether a label would stand over the right edge. */
+function cutOff(u: uPlot, at: number): boolean {
+  return u.valToPos(at, "x") > u.bbox.width / devicePixelRatio - 14;
 }
 
 function timeLabel(ms: number, zone: string, stepS: number): string {

@@ -1,10 +1,10 @@
 // The fleet's power over a window of platform time: loaded whole, then its end again and again; a lost link is caught up.
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { FleetPower, GridEvent } from "../api";
 import { get, Problem, withQuery } from "../client";
 import { clockSpeed, platformNow } from "../clock";
 import { iso } from "../format";
-import { isLive, usePlatform } from "../platform";
+import { isLive, useReopened } from "../platform";
 
 export const RANGES = [
   { key: "15m", label: "15 min", seconds: 900, step: 30 },
@@ -48,44 +48,49 @@ export interface Power {
   at: number[];
   used: (number | null)[];
   vens: number[];
-  loaded: boolean;
   problem: Problem | null;
 }
 
-const NONE: Power = { at: [], used: [], vens: [], loaded: false, problem: null };
+const NONE: Power = { at: [], used: [], vens: [], problem: null };
 const WHOLE_EVERY = 30; // late readings change older steps too
 
 export function usePower({ start, seconds, step }: Window): Power {
   const [power, setPower] = useState<Power>(NONE);
-  const opened = usePlatform((p) => p.opened);
+  const reopened = useReopened();
+  const held = useRef<Power>(NONE);
+
+  useEffect(() => {
+    held.current = NONE; // another window: nothing of the old one is shown
+    setPower(NONE);
+  }, [start, seconds, step]);
 
   useEffect(() => {
     const stop = new AbortController();
     const window = { start, seconds, step };
     let timer = 0;
-    let round = 0;
-    let held = NONE;
+    let round = 1;
+    const loadOnce = async (): Promise<Power> => {
+      const [from, to] = spanOf(window);
+      const last = held.current.at.at(-1);
+      const since = last === undefined || round++ % WHOLE_EVERY === 0 ? from : Math.max(from, last - 3 * step);
+      if (to <= since) return held.current;
+      return merged(held.current, await get<FleetPower>(pathOf(window, [since, to]), stop.signal), from, since);
+    };
     const load = async () => {
-      try {
-        const [from, to] = spanOf(window);
-        const last = held.at.at(-1);
-        const since = last === undefined || round++ % WHOLE_EVERY === 0 ? from : Math.max(from, last - 3 * step);
-        if (to > since) held = merged(held, await get<FleetPower>(pathOf(window, [since, to]), stop.signal), from, since);
-        else held = { ...held, loaded: true };
-      } catch (error) {
-        held = { ...held, problem: error instanceof Problem ? error : null };
+      if (held.current === NONE || isLive()) {
+        const news = await loadOnce().catch((error: unknown) => ({ ...held.current, problem: error instanceof Problem ? error : null }));
+        if (stop.signal.aborted) return;
+        held.current = news;
+        setPower(news);
       }
-      if (stop.signal.aborted) return;
-      setPower(held);
       timer = setTimeout(load, Math.min(10_000, Math.max(1_000, (step / clockSpeed()) * 1000))) as unknown as number;
     };
-    setPower(NONE);
     void load();
     return () => {
       stop.abort();
       clearTimeout(timer);
     };
-  }, [start, seconds, step, opened]);
+  }, [start, seconds, step, reopened]);
 
   return power;
 }
@@ -99,7 +104,6 @@ function merged(held: Power, news: FleetPower, from: number, since: number): Pow
     at: [...held.at.slice(a, b), ...news.at],
     used: [...held.used.slice(a, b), ...news.used_kw],
     vens: [...held.vens.slice(a, b), ...news.vens],
-    loaded: true,
     problem: null,
   };
 }

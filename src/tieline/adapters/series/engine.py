@@ -70,17 +70,25 @@ class Engine:
     @contextmanager
     def _cursor(self, timeout_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
         cursor = self._db.cursor()
-        alarm = threading.Timer(timeout_s, cursor.interrupt)
-        alarm.daemon = True
+        done = threading.Event()
+        alarm = threading.Thread(target=_interrupt, args=(cursor, done, timeout_s), daemon=True)
         alarm.start()
         try:
             yield cursor
         finally:
-            alarm.cancel()
+            done.set()
+            alarm.join()
             cursor.close()
 
     def close(self) -> None:
         self._db.close()
+
+
+def _interrupt(cursor: duckdb.DuckDBPyConnection, done: threading.Event, after_s: float) -> None:
+    """Again and again once the time is up: DuckDB forgets an interrupt that comes between two of its steps."""
+    while not done.wait(after_s):
+        cursor.interrupt()
+        after_s = min(after_s, 0.05)
 
 
 _TEXTS: dict[str, str] = {}

@@ -12,6 +12,7 @@ from deltalake.exceptions import DeltaError
 
 from tieline.base.errors import Broken, Refused, TielineError, Unready
 
+_FRAMES = re.compile(r"\n\n|\n +0: ")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _PASSES = re.compile(
     r"object store|Generic S3|LocalFileSystem|ermission denied|No space|Read-only|os error", re.IGNORECASE
@@ -50,5 +51,6 @@ def told(doing: str) -> Iterator[None]:
 
 def _line(error: BaseException) -> str:
     """The first lines of a message, without colours and dumps of the library's insides."""
-    lines = [line.strip(" ↳\t") for line in _COLOUR.sub("", str(error)).split("\n\n")[0].splitlines()]
+    text = _FRAMES.split(_COLOUR.sub("", str(error)))[0]
+    lines = (line.strip(" ↳\t") for line in text.splitlines())
     return " ".join(line for line in lines if line)[:400]

@@ -12,14 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from tieline.adapters.sql import migrations
 from tieline.adapters.sql.errors import Collision, translated
 from tieline.adapters.sql.transaction import read, transact
-from tieline.base.errors import Unready
+from tieline.base.errors import Refused, Unready
 from tieline.base.time import Clock
 from tieline.ports import Reader, Transaction
 
 T = TypeVar("T")
 
 _MIGRATION_LOCK = 0x7469656C696E65  # "tieline": one number for all our processes
-_MIGRATION_S = 600
+_MIGRATION_S = 600.0
 _LONGEST_PAUSE_S = 0.5
 
 
@@ -45,21 +45,8 @@ class PostgresRows:
         self._retry_s = retry_s
         address = _address(url)
         self._where = f"PostgreSQL database {address.host}:{address.port or 5432}/{address.database}"
-        self._engine = create_async_engine(
-            address,
-            pool_size=connections,
-            max_overflow=0,
-            pool_timeout=statement_s,
-            connect_args={
-                "timeout": connect_s,
-                "command_timeout": statement_s + 5.0,  # for a server that no longer answers at all
-                "server_settings": {
-                    "application_name": "tieline",
-                    "statement_timeout": f"{statement_s * 1000:.0f}",
-                    "idle_in_transaction_session_timeout": f"{statement_s * 1000:.0f}",
-                },
-            },
-        )
+        self._engine = _engine(address, connect_s, statement_s, connections)
+        self._migrations = _engine(address, connect_s, _MIGRATION_S, 1)
         self._serialisable = self._engine.execution_options(isolation_level="SERIALIZABLE")
         # a snapshot that can neither collide nor make others collide
         self._snapshot = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -101,9 +88,14 @@ class PostgresRows:
     async def migrate(self) -> None:
         """Bring the tables up to date; several processes may do so at once."""
         # not serialisable: what is read after the wait for the lock must be what the lock's last holder wrote
-        async with self._connected(self._engine.execution_options(isolation_level="READ COMMITTED")) as connection:
-            await connection.run_sync(_upgrade_alone)
-            await connection.commit()
+        try:
+            async with self._connected(
+                self._migrations.execution_options(isolation_level="READ COMMITTED")
+            ) as connection:
+                await connection.run_sync(_upgrade_alone)
+                await connection.commit()
+        finally:
+            await self._migrations.dispose()
 
     async def _committed(self, work: Callable[[Transaction], T]) -> tuple[T, bool]:
         async with self._connected(self._serialisable) as connection:
@@ -121,15 +113,37 @@ class PostgresRows:
 
 
 def _address(url: str) -> sa.URL:
-    """libpq's URL as SQLAlchemy and asyncpg write it."""
-    address = sa.make_url(url).set(drivername="postgresql+asyncpg")
+    """libpq's URL as SQLAlchemy and asyncpg write it. Raises `Refused` for any other."""
+    try:
+        address = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        address = sa.URL.create("none")
+    if address.drivername not in ("postgresql", "postgres"):
+        raise Refused("the database's URL is not like postgresql://user:secret@host:5432/name")  # unquoted: a secret
     query: dict[str, Any] = dict(address.query)
     if "sslmode" in query:
         query["ssl"] = query.pop("sslmode")
-    return address.set(query=query)
+    return address.set(drivername="postgresql+asyncpg", query=query)
+
+
+def _engine(address: sa.URL, connect_s: float, statement_s: float, connections: int) -> AsyncEngine:
+    return create_async_engine(
+        address,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=statement_s,
+        connect_args={
+            "timeout": connect_s,
+            "command_timeout": statement_s + 5.0,  # for a server that no longer answers at all
+            "server_settings": {
+                "application_name": "tieline",
+                "statement_timeout": f"{statement_s * 1000:.0f}",
+                "idle_in_transaction_session_timeout": f"{statement_s * 1000:.0f}",
+            },
+        },
+    )
 
 
 def _upgrade_alone(connection: sa.Connection) -> None:
-    connection.execute(sa.text(f"SET LOCAL statement_timeout = '{_MIGRATION_S}s'"))
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
     migrations.upgrade(connection)

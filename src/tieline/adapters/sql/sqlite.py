@@ -91,7 +91,8 @@ class SqliteRows:
         return result
 
     async def read(self, work: Callable[[Reader], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+        self._check_open()
+        return await self._loop.run_in_executor(self._readers, self._read, work)
 
     async def ready(self) -> None:
         """Raises `Unready` when the file cannot be written now."""
@@ -101,19 +102,25 @@ class SqliteRows:
         """Bring the tables up to date; several processes may do so at once."""
         await self._queued(_upgraded)
 
+    def _check_open(self) -> None:
+        if self._writer is None:
+            raise Unready(f"{self._where}: it is closed")
+
     def _opened(self) -> sa.Connection:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.touch(mode=0o600)  # before SQLite would make it readable by all; its WAL follows suit
             connection = self._engine.connect()
             raw = _raw(connection)
-            raw.execute("PRAGMA journal_mode = WAL")
+            (mode,) = raw.execute("PRAGMA journal_mode = WAL").fetchone()
             raw.execute("PRAGMA query_only = OFF")
         except OSError as error:
             advice = "it cannot be made or opened: let this user write the file and its folder"
             raise Unready(f"{self._where}: {advice} ({error.strerror})") from error
         except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
             raise translated(error, self._where) from error
+        if mode != "wal":
+            raise Unready(f"{self._where}: its drive cannot share memory between processes: use a local disk")
         return connection
 
     def _read(self, work: Callable[[Reader], T]) -> T:
@@ -131,8 +138,7 @@ class SqliteRows:
     # --- the writer ---------------------------------------------------------------------------------------------------
 
     async def _queued(self, work: Callable[[sa.Connection], tuple[Any, bool]]) -> Any:
-        if self._writer is None:
-            raise Unready(f"{self._where}: it is closed")
+        self._check_open()
         answer = self._loop.create_future()
         if not self._gathered:
             # Once all tasks that can run now have: those answered together ask together again, and share a commit.

@@ -20,6 +20,11 @@ def utf8(data: bytes) -> bytes:
     return data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
+def printable(told: str) -> str:
+    """What a file says of itself, fit to be kept and shown: no control characters, no more than 400 characters."""
+    return "".join(c if c.isprintable() else "?" for c in told[:400])
+
+
 def text(column: Array) -> Array:
     """Without spaces and quotes around it; null where nothing is left."""
     trimmed = pc.utf8_trim(column, ' \t"')

@@ -12,7 +12,7 @@ import pyarrow as pa
 from tieline.base.dataset import Dataset, Measure
 from tieline.base.series import INSTANT, Declaration
 from tieline.base.time import from_micros, iso
-from tieline.wires.sources.cells import Array, pc
+from tieline.wires.sources.cells import Array, pc, printable
 
 Numbers: TypeAlias = "npt.NDArray[Any]"
 
@@ -92,7 +92,7 @@ class Draft:
     def quarantine(self, line: int, reason: str, file: str | None = None) -> None:
         self._refused += 1
         if len(self._quarantined) < KEPT:
-            self._quarantined.append(Quarantined(file or self.file, line, reason))
+            self._quarantined.append(Quarantined(file or self.file, line, printable(reason)))
 
     def sieve(self, line: Array, *faults: tuple[Array, str]) -> Array:
         """Quarantine the rows of each mask for its reason, once each. True for those that pass."""
@@ -105,7 +105,7 @@ class Draft:
 
     def find(self, kind: str, count: int, detail: str) -> None:
         if count and len(self._findings) < KEPT:
-            self._findings.append(Finding(kind, count, detail))
+            self._findings.append(Finding(kind, count, printable(detail)))
 
     def add(self, dataset: Dataset, measure: Measure, columns: Columns) -> None:
         """Take one measure of many things. No column may have nulls."""

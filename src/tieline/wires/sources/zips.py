@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tieline.base.errors import Refused
+from tieline.wires.sources.cells import printable
 
 SIGNATURE = b"PK\x03\x04"
 MAX_DEPTH = 3  # AEMO's weekly archives hold a day's ZIPs, which hold CSVs
@@ -75,5 +76,4 @@ def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, left: 
 
 def _label(path: str) -> str:
     """The last part of a path, printable: `../../etc/passwd` is a strange name, not a place."""
-    last = path.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return "".join(c if c.isprintable() else "?" for c in last)[:200]
+    return printable(path.replace("\\", "/").rstrip("/").rpartition("/")[2])

@@ -1,4 +1,4 @@
-"""Dead letters: what was refused is kept, with its reason, and can be listed."""
+"""Keeping what was refused: its bytes, its reason, its place in the list."""
 
 import msgspec
 
@@ -29,7 +29,7 @@ async def refuse(log: Log, blobs: Blobs, clock: Clock, entry: Entry, ven_id: str
     await log.say(SUBJECT, msgspec.json.encode(letter), key=key)
 
 
-async def list_them(log: Log, rows: Rows) -> None:
+async def list_dead_letters(log: Log, rows: Rows) -> None:
     """For ever: enter the Log's dead letters in the table that the doors list."""
     async for delivery in log.work("dead.>", group="dead-letters"):
         letters = [(e.position, msgspec.json.decode(e.data, type=DeadLetter)) for e in delivery.entries]

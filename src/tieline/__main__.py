@@ -1,5 +1,0 @@
-"""`python -m tieline` is `tieline`."""
-
-from tieline.cli import main
-
-main()
