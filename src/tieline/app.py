@@ -8,10 +8,12 @@ from typing import Any, TypedDict
 
 import msgspec
 import structlog
-from litestar import Litestar, Response, Router, get, put
+from litestar import Litestar, Request, Response, Router, get, put
 from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.params import JSONBody
 from prometheus_client import generate_latest
 
 from tieline import __version__, doors, metrics, process
@@ -304,13 +306,13 @@ def _http(settings: Settings, ports: Ports, fleet: Fleet, parts: Sequence[Part])
         "fleet": fleet,
     }
     return Litestar(
-        route_handlers=[v1, *_open_routes(ports), *web.ROUTES],
+        route_handlers=[v1, *_open_routes(ports), *web.routes()],
         dependencies={name: _given(port) for name, port in provided.items()},
         exception_handlers={**doors.PROBLEMS},
         middleware=[doors.Conditional],
         after_request=doors.finish,
         compression_config=CompressionConfig(backend="gzip", minimum_size=1024, exclude=["/v1/live"]),
-        openapi_config=OpenAPIConfig(title="Tieline", version=__version__, path="/schema"),
+        openapi_config=OpenAPIConfig("Tieline", __version__, path="/schema", render_plugins=[JsonRenderPlugin()]),
         request_max_body_size=4_000_000,
     )
 
@@ -334,7 +336,7 @@ def _platform_routes(settings: Settings, ports: Ports) -> list[Any]:
         return index()
 
     @put("/v1/clock")
-    async def rate_clock(data: NewSpeed) -> Index:
+    async def rate_clock(data: JSONBody[NewSpeed]) -> Index:
         """Let a local platform's time run faster, to watch a fleet; others keep real time."""
         if not settings.loopback:
             raise Forbidden("only a platform that listens on loopback may keep simulated time")
@@ -357,11 +359,15 @@ def _open_routes(ports: Ports) -> list[Any]:
         body = {"ready": not reasons, "ports": {name: reasons.get(name, "ready") for name in CHECKED}}
         return Response(body, status_code=503 if reasons else 200)
 
+    @get("/openapi.json", include_in_schema=False, sync_to_thread=False)
+    def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
+        return request.app.openapi_schema.to_schema()
+
     @get("/metrics", include_in_schema=False, media_type="text/plain; version=0.0.4")
     async def show_metrics() -> bytes:
         return generate_latest(metrics.REGISTRY)
 
-    return [live, ready, show_metrics]
+    return [live, ready, openapi, show_metrics]
 
 
 CHECKED = ("log", "rows", "series", "blobs")

@@ -8,15 +8,17 @@ import hmac
 import io
 import time
 from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 import structlog
 from litestar import MediaType, Request, Response
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers.base import BaseRouteHandler
-from litestar.params import Dependency, Parameter
+from litestar.params import Parameter, SkipValidation
 from litestar.types import ExceptionHandlersMap
 
 from tieline import metrics
@@ -28,11 +30,11 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 # Handlers name what they need; `app` provides it.
-WithLog = Annotated[Log, Dependency(skip_validation=True)]
-WithRows = Annotated[Rows, Dependency(skip_validation=True)]
-WithSeries = Annotated[Series, Dependency(skip_validation=True)]
-WithBlobs = Annotated[Blobs, Dependency(skip_validation=True)]
-WithClock = Annotated[Clock, Dependency(skip_validation=True)]
+WithLog = NamedDependency[SkipValidation[Log]]
+WithRows = NamedDependency[SkipValidation[Rows]]
+WithSeries = NamedDependency[SkipValidation[Series]]
+WithBlobs = NamedDependency[SkipValidation[Blobs]]
+WithClock = NamedDependency[SkipValidation[Clock]]
 
 Limit = Annotated[int, Parameter(ge=1, le=1000, description="At most so many items")]
 Cursor = Annotated[str | None, Parameter(description="next_cursor of the page before")]
@@ -116,7 +118,7 @@ def tieline_problem(request: Request[Any, Any, Any], error: TielineError) -> Res
 
 def http_problem(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     errors = [str(e) for e in error.extra] if isinstance(error, ValidationException) and error.extra else []
-    title = "Refused" if error.status_code < 500 else "Something broke"
+    title = HTTPStatus(error.status_code).phrase
     response: Response[bytes] = _problem(request, title, error.status_code, error.detail, errors)
     return response
 
@@ -128,7 +130,7 @@ def unforeseen_problem(request: Request[Any, Any, Any], error: Exception) -> Res
     return response
 
 
-PROBLEMS: dict[int | type[Exception], Callable[[Request[Any, Any, Any], Any], Response[Any]]] = {
+PROBLEMS: ExceptionHandlersMap = {
     TielineError: tieline_problem,
     HTTPException: http_problem,
     Exception: unforeseen_problem,

@@ -35,15 +35,16 @@ class Store:
         return sum(len(page) for page in obstore.list(self._behind))
 
 
-def in_bucket(bucket: Bucket, **kwargs: float) -> ObjectBlobs:
+def in_bucket(bucket: Bucket, *, timeout_s: float = 60.0) -> ObjectBlobs:
     return ObjectBlobs.s3(
         bucket.bucket,
+        prefix="data/blobs",
         region=bucket.region,
         endpoint=bucket.endpoint,
         key_id=bucket.key_id,
         secret=bucket.secret,
         largest=LARGEST,
-        **kwargs,
+        timeout_s=timeout_s,
     )
 
 
@@ -54,6 +55,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     bucket: Bucket = request.getfixturevalue("s3_bucket")
     behind = S3Store(
         bucket.bucket,
+        prefix="data/blobs",
         region=bucket.region,
         endpoint=bucket.endpoint,
         access_key_id=bucket.key_id,
@@ -126,7 +128,7 @@ async def test_a_missing_bucket_is_unready(s3_bucket: Bucket) -> None:
 
 async def test_a_server_that_is_away_is_unready_and_the_secret_is_kept() -> None:
     bucket = Bucket("http://127.0.0.1:1", "bucket", "us-east-1", "key", "kept-out-of-messages")
-    blobs = in_bucket(bucket, retry_s=0.2)
+    blobs = in_bucket(bucket, timeout_s=2.0)
     for asked in (blobs.put(b"x"), blobs.get(ABSENT), blobs.has(ABSENT), blobs.ready()):
         with pytest.raises(Unready, match="bucket") as caught:
             await asked

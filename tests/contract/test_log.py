@@ -2,18 +2,22 @@
 
 import asyncio
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from nats.aio.client import Client
 
 from tests.servers.nats import NatsCluster, free_port
 from tieline.adapters.nats.connection import connect
 from tieline.adapters.nats.log import NatsLog
-from tieline.adapters.nats.server import NatsServer
+from tieline.adapters.nats.mqtt import MqttPublisher
+from tieline.adapters.nats.server import LOOPBACK, NatsServer
 from tieline.base.errors import Refused, Unready
 from tieline.ports import Entry, Log
 
@@ -23,9 +27,17 @@ ACK_WAIT_S = 3.0
 class Standing:
     """A Log with the means to break what it stands on: the only server, or one node of three."""
 
-    def __init__(self, log: NatsLog, connection: Client, kill: Callable[[str], None], mend: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        log: NatsLog,
+        connection: Client,
+        publisher: MqttPublisher,
+        kill: Callable[[str], None],
+        mend: Callable[[], None],
+    ) -> None:
         self.log = log
         self.connection = connection
+        self.publisher = publisher
         self._kill = kill
         self.mend = mend
 
@@ -40,7 +52,8 @@ async def on_server(folder: Path) -> AsyncIterator[Standing]:
     await server.start()
     connection = await connect([server.url], user=server.user, password=server.password)
     log = await NatsLog.open(connection, ack_wait_s=ACK_WAIT_S)
-    yield Standing(log, connection, lambda _: server.kill(), lambda: None)
+    publisher = MqttPublisher(server.mqtt_host, server.mqtt_port, user=server.user, password=server.password)
+    yield Standing(log, connection, publisher, lambda _: server.kill(), lambda: None)
     await connection.close()
     await server.stop()
 
@@ -53,7 +66,10 @@ async def on_cluster(cluster: NatsCluster) -> AsyncIterator[Standing]:
     def kill(netloc: str) -> None:
         next(node for node in cluster.nodes if node.url.endswith(netloc)).kill()
 
-    yield Standing(log, connection, kill, cluster.start)
+    publisher = MqttPublisher(
+        LOOPBACK, cluster.nodes[-1].mqtt_port, user=cluster.user, password=cluster.password, timeout_s=20
+    )
+    yield Standing(log, connection, publisher, kill, cluster.start)
     await connection.close()
     cluster.start()
 
@@ -212,6 +228,28 @@ async def test_what_is_not_done_is_delivered_again(log: Log, area: str) -> None:
     assert [e.data for e in await worked(log, f"readings.{area}", area, 1)] == [b"1"]
 
 
+async def test_what_is_published_over_mqtt_is_worked_like_all_else(standing: Standing, area: str) -> None:
+    log, subject = standing.log, f"mqtt.{area}.meter.*"
+    async with standing.publisher as publisher:  # the first MQTT client: it makes the broker's stream
+        await log.prepare(subject, group=area)
+        for number in range(5):
+            await publisher.publish(f"{area}/meter/home-{number}", b"\x00" * number, retain=False)
+    assert await log.waiting(subject, group=area) == 5
+
+    entries = await worked(log, subject, area, 5)
+
+    assert [(e.subject, e.data) for e in entries] == [(f"mqtt.{area}.meter.home-{n}", b"\x00" * n) for n in range(5)]
+    assert all(abs(e.said_at - datetime.now(UTC)) < timedelta(minutes=1) for e in entries)
+
+
+async def test_a_group_on_mqtt_cannot_be_before_the_broker_has_had_a_client(nats_server: NatsServer) -> None:
+    connection = await connect([nats_server.url], user=nats_server.user, password=nats_server.password)
+    log = await NatsLog.open(connection)
+    with pytest.raises(Unready, match="must connect first"):
+        await log.prepare("mqtt.oadr.meter.*", group="early")
+    await connection.close()
+
+
 async def test_subjects_outside_the_streams_are_refused(log: Log) -> None:
     for subject in ("weather.today", "news", "mqtt.oadr.meter.x", "news.*", "news.>", "news.a b"):
         with pytest.raises(Refused):
@@ -261,3 +299,85 @@ async def test_streams_keep_what_they_hold_when_opened_again(standing: Standing,
     found = await again.last(f"dead.{area}")
     assert found is not None
     assert found.position == position
+
+
+# --- the server child on which the embedded Log stands ---
+
+
+async def test_the_processes_of_one_folder_share_a_server_and_one_takes_over_when_its_owner_leaves(
+    tmp_path: Path,
+) -> None:
+    owner, joiner = NatsServer(tmp_path / "nats", mqtt_port=free_port()), NatsServer(tmp_path / "nats")
+    await owner.start()
+    await joiner.start()
+    assert (joiner.url, joiner.mqtt_port, joiner.password) == (owner.url, owner.mqtt_port, owner.password)
+    connection = await connect([joiner.url], user=joiner.user, password=joiner.password)
+    log = await NatsLog.open(connection)
+    position = await log.say("news.shared", b"1")
+
+    await owner.stop()
+
+    assert await log.say("news.shared", b"2") > position
+    assert [e.data for e in await taken(log, "news.shared", after=position - 1, count=2)] == [b"1", b"2"]
+    await connection.close()
+    await joiner.stop()
+
+
+OWNER = """
+import asyncio, pathlib, sys
+from tieline.adapters.nats.mqtt import MqttPublisher
+from tieline.adapters.nats.server import LOOPBACK, NatsServer
+
+async def main():
+    server = NatsServer(pathlib.Path(sys.argv[1]), mqtt_port=int(sys.argv[2]))
+    await server.start()
+    print("up", flush=True)
+    await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_server_left_behind_by_a_killed_owner_is_stopped_and_its_store_goes_on(tmp_path: Path) -> None:
+    folder, mqtt_port = tmp_path / "nats", free_port()
+    owner = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", OWNER, str(folder), str(mqtt_port), stdout=subprocess.PIPE
+    )
+    assert owner.stdout is not None
+    assert await owner.stdout.readline() == b"up\n"
+    owner.kill()
+    await owner.wait()
+    orphan = psutil.Process(int((folder / "nats-server.pid").read_text()))
+    assert orphan.is_running()
+
+    server = NatsServer(folder, mqtt_port=None)
+    await server.start()
+
+    assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+    assert server.mqtt_port == mqtt_port
+    await server.stop()
+
+
+async def test_what_stands_in_the_way_of_a_server_is_said_clearly(tmp_path: Path, nats_server: NatsServer) -> None:
+    with pytest.raises(Refused, match="nowhere"):
+        await NatsServer(tmp_path / "a", binary="/nowhere/nats-server").start()
+    with pytest.raises(Unready, match=f"port {nats_server.mqtt_port} .* is in use"):
+        await NatsServer(tmp_path / "b", mqtt_port=nats_server.mqtt_port).start()
+    with pytest.raises(Unready, match=r"port \d+ .* is in use"):
+        await NatsServer(tmp_path / "c", port=nats_server.address.port).start()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refused, match="cannot be written"):
+        await NatsServer(tmp_path / "file" / "nats").start()
+
+
+async def test_secrets_are_its_owner_s_alone_and_on_no_command_line(tmp_path: Path, nats_server: NatsServer) -> None:
+    folder = tmp_path / "nats"
+    holding = [
+        file
+        for file in folder.iterdir()
+        if file.is_file() and any(s in file.read_text() for s in (nats_server.password, nats_server.issuer_seed))
+    ]
+    assert {file.name for file in holding} == {"password", "issuer.seed", "nats-server.conf"}
+    assert all(file.stat().st_mode & 0o077 == 0 for file in (folder, *holding))
+    command = psutil.Process(int((folder / "nats-server.pid").read_text())).cmdline()
+    assert not any(nats_server.password in part for part in command)

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 import sqlalchemy as sa
@@ -21,6 +23,7 @@ from tieline.adapters.nats.connection import connect
 from tieline.adapters.nats.log import NatsLog
 from tieline.adapters.nats.server import NatsServer
 from tieline.adapters.sql.outbox import LARGEST_MESSAGE, OUTBOX, Outbox
+from tieline.adapters.sql.transaction import transact
 from tieline.base.errors import Refused
 from tieline.ports import Log, Reader, Transaction
 
@@ -184,7 +187,7 @@ async def test_a_kill_between_changes_nothing(
 
 
 class DyingLog:
-    """A Log whose speaker dies: before the second message is spoken, or once all of them were."""
+    """A Log whose speaker dies once it has said so many: before it says the next, or before it can forget the last."""
 
     def __init__(self, log: Log, *, before_saying: int | None = None, after_saying: int | None = None) -> None:
         self._log = log
@@ -201,18 +204,18 @@ class DyingLog:
         return position
 
 
+def die_before_commit(*arguments: Any) -> Any:
+    transact(*arguments)  # the messages are in the table now
+    os._exit(9)
+
+
 async def _die(dies: str) -> None:
     connection = await connect([os.environ["NATS"]], user=os.environ["NATS_USER"], password=os.environ["NATS_PASSWORD"])
     log = await NatsLog.open(connection)
-
-    def commit(tx: Transaction) -> None:
-        say("a", "b", "c")(tx)
-        if dies == "before the commit":
-            tx.execute(sa.select(1))
-            os._exit(9)
-
     async with opened(os.environ["PLACE"]) as rows:
-        await rows.transaction(commit)
+        module = sys.modules[type(rows).__module__]
+        with patch.multiple(module, transact=die_before_commit) if dies == "before the commit" else nullcontext():
+            await rows.transaction(say("a", "b", "c"))
         dying = DyingLog(log, before_saying=0) if dies == "before speaking" else DyingLog(log, after_saying=2)
         await Outbox(rows, dying).run()  # type: ignore[arg-type]
 

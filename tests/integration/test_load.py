@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 import sqlalchemy as sa
 from litestar import Litestar
 from litestar.di import Provide
-from litestar.testing import AsyncTestClient
 
 from tieline import doors
 from tieline.adapters.blobs import ObjectBlobs
@@ -56,11 +56,10 @@ class World:
         said = await self.rows.read(lambda reader: reader.execute(query).scalars().all())
         return [msgspec.json.decode(one) for one in said]
 
-    def door(self) -> AsyncTestClient[Litestar]:
+    def door(self) -> httpx.AsyncClient:
         provided = {"rows": Provide(lambda: self.rows, sync_to_thread=False)}
-        return AsyncTestClient(
-            Litestar(ROUTES, dependencies=provided, exception_handlers=dict[Any, Any](doors.PROBLEMS))
-        )
+        app: Any = Litestar(ROUTES, dependencies=provided, exception_handlers=dict[Any, Any](doors.PROBLEMS))
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tieline")
 
 
 @pytest.fixture

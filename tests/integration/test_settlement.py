@@ -25,7 +25,7 @@ from tieline.base.series import readings
 from tieline.base.time import VirtualClock, iso
 from tieline.dispatch import actions as dispatch
 from tieline.dispatch import reads as dispatch_reads
-from tieline.dispatch.model import Event, EventState, NewEvent, NewProgram, Timing, command_id
+from tieline.dispatch.model import Event, EventState, NewEvent, NewProgram, Policy, command_id
 from tieline.dispatch.planning import Headroom
 from tieline.ports import Series
 from tieline.registry import actions as registry
@@ -100,7 +100,7 @@ class World:
     async def answer(self, event_id: str, ven_id: str, op: str, answer: Answer = Answer.ACCEPTED) -> None:
         now = self.clock.now()
         ack = Ack(command_id(event_id, ven_id, op), answer, now)
-        await self.rows.transaction(lambda tx: dispatch.hear(tx, event_id, ven_id, op, ack, now, Timing()))
+        await self.rows.transaction(lambda tx: dispatch.hear(tx, event_id, ven_id, op, ack, now, Policy()))
 
     async def over(self, event_id: str = "hot", at: datetime = END, state: EventState = EventState.ENDED) -> None:
         """The event ends, and every VEN gives back."""

@@ -5,6 +5,8 @@ The HTTP side is a few lines that speak the contract of /v1; the platform's own 
 
 import asyncio
 import contextlib
+import os
+import signal
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -234,3 +236,14 @@ async def test_a_platform_that_does_not_answer_is_unready(tmp_path: Path, monkey
     monkeypatch.setattr(reach, "READY_S", 0.2)
     with pytest.raises(Unready, match="Is the platform up"):
         await fleet.run(options(tmp_path), client=Client("http://platform", transport=httpx.MockTransport(refuse)))
+
+
+async def test_a_signal_stops_it_with_everything_delivered(platform: Platform, tmp_path: Path) -> None:
+    chosen = options(tmp_path, history_days=0)
+    task = asyncio.create_task(fleet.run(chosen, client=platform.client()))
+    async with asyncio.timeout(60):
+        await until(platform, START, 6)
+        os.kill(os.getpid(), signal.SIGTERM)
+        summary = await task
+        await until(platform, truth(chosen)[-1][0], 6)
+    assert summary.reports == len(truth(chosen))

@@ -1,5 +1,7 @@
 """The client of /v1: typed answers, and the platform's problems as the errors they left as."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import httpx
@@ -80,3 +82,11 @@ async def test_a_list_is_read_to_its_end() -> None:
 
     async with Client("http://127.0.0.1:8080", transport=httpx.MockTransport(page)) as platform:
         assert [ven.ven_id async for ven in platform.vens()] == ["home-1", "home-2"]
+
+
+def test_the_agent_needs_neither_the_platforms_libraries_nor_its_slices() -> None:
+    heavy = "numpy pyarrow sqlalchemy duckdb litestar nats rich structlog tieline.ports tieline.registry"
+    modules = "tieline.ven.client, tieline.ven.control, tieline.ven.session"
+    check = f"import sys, {modules}; sys.exit(str(sorted(set('{heavy}'.split()) & set(sys.modules)) or ''))"
+    ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stderr.strip() == ""

@@ -25,13 +25,14 @@ export function App() {
       </a>
       <Header />
       <main id="main">
-        {!reached && link === "lost" ? (
+        {!reached && link === "lost" && (
           <section className="panel">
             <Empty title="The platform does not answer" command="tieline up">
               This page keeps trying. If it is not running, start it:
             </Empty>
           </section>
-        ) : (
+        )}
+        {reached && ( // what time the platform has is known: all below asks by it
           <>
             <KeyFigures />
             <div className="control">

@@ -61,15 +61,17 @@ class ObjectBlobs:
         bucket: str,
         *,
         region: str,
+        prefix: str = "",
         endpoint: str | None = None,
         key_id: str | None = None,
         secret: str | None = None,
         largest: int = _LARGEST,
         timeout_s: float = _TIMEOUT_S,
-        retry_s: float = 60.0,
     ) -> Self:
-        """Blobs in a bucket that exists. Without an endpoint it is AWS; without a key, whatever role the machine has.
-        An endpoint in http:// is taken at its word. What fails in passing is tried again for `retry_s`."""
+        """Blobs under a prefix of a bucket. Without an endpoint it is AWS; without a key, the machine's role.
+
+        An endpoint in http:// is taken at its word. What fails in passing is tried again for a fifth of `timeout_s`.
+        """
         config: S3Config = {"region": region}
         if endpoint:
             config["endpoint"] = endpoint
@@ -77,15 +79,16 @@ class ObjectBlobs:
             config |= {"access_key_id": key_id, "secret_access_key": secret}
         store = S3Store(
             bucket,
+            prefix=prefix or None,
             config=config,
             client_options={
                 "allow_http": (endpoint or "").startswith("http://"),
                 "connect_timeout": timedelta(seconds=5),
                 "timeout": timedelta(seconds=timeout_s),
             },
-            retry_config={"max_retries": 10, "retry_timeout": timedelta(seconds=retry_s)},
+            retry_config={"max_retries": 10, "retry_timeout": timedelta(seconds=timeout_s / 5)},
         )
-        return cls(store, f"the bucket {bucket} at {endpoint or 'AWS'}", largest=largest, timeout_s=timeout_s)
+        return cls(store, f"the bucket {bucket}/{prefix} at {endpoint or 'AWS'}", largest=largest, timeout_s=timeout_s)
 
     async def put(self, data: bytes) -> str:
         if len(data) > self._largest:

@@ -8,9 +8,9 @@ import msgspec
 from tieline.base.errors import Refused
 
 # A VEN id becomes one level of an MQTT topic and one token of a NATS subject: nothing that either reads as syntax.
-ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$(?!\n)"  # in Python "$" also stands before a last line feed
 # A series id is dotted and ends with its unit: home-7.hvac.power_kw
-SERIES_PATTERN = r"^[A-Za-z0-9_~-]{1,64}(\.[A-Za-z0-9_~-]{1,64}){0,5}$"
+SERIES_PATTERN = r"^[A-Za-z0-9_~-]{1,64}(\.[A-Za-z0-9_~-]{1,64}){0,5}$(?!\n)"
 
 Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="1 to 64 of A-Z a-z 0-9 _ -")]
 SeriesId = Annotated[str, msgspec.Meta(pattern=SERIES_PATTERN, description="dotted, unit last: home-7.hvac.power_kw")]

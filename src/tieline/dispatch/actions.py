@@ -98,7 +98,7 @@ def tell(tx: Transaction, event_id: str, what: str) -> EventView:
     return view
 
 
-def choose(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: datetime, reserve: float) -> None:
+def choose(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: datetime, reserve: float = 0.0) -> None:
     """Plan the event over the headroom, once, with a reserve; loads held by another event are not called."""
     if reads.the_event(tx, event.event_id).planned_at is not None:
         return

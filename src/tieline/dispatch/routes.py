@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Request, Response, get, post
+from litestar.params import FromPath, JSONBody
 
 from tieline.base.time import iso
 from tieline.dispatch import actions, reads
@@ -11,7 +12,7 @@ from tieline.doors import Cursor, Limit, Page, WithClock, WithRows, after, csv_r
 
 
 @post("/v1/programs")
-async def add_program(data: NewProgram, rows: WithRows, clock: WithClock) -> Program:
+async def add_program(data: JSONBody[NewProgram], rows: WithRows, clock: WithClock) -> Program:
     return await actions.add_program(rows, clock, data)
 
 
@@ -21,7 +22,7 @@ async def list_programs(rows: WithRows, limit: Limit = 100, cursor: Cursor = Non
 
 
 @post("/v1/events")
-async def publish_event(data: NewEvent, rows: WithRows, clock: WithClock) -> EventView:
+async def publish_event(data: JSONBody[NewEvent], rows: WithRows, clock: WithClock) -> EventView:
     """Call an event: VENs are chosen by their metered headroom a minute before its start, or at once."""
     return await actions.publish(rows, clock, data)
 
@@ -34,19 +35,19 @@ async def list_events(rows: WithRows, limit: Limit = 100, cursor: Cursor = None)
 
 
 @get("/v1/events/{event_id:str}")
-async def show_event(event_id: str, rows: WithRows) -> EventView:
+async def show_event(event_id: FromPath[str], rows: WithRows) -> EventView:
     return await rows.read(lambda reader: reads.the_view(reader, event_id))
 
 
 @post("/v1/events/{event_id:str}/cancel", status_code=200)
-async def cancel_event(event_id: str, rows: WithRows, clock: WithClock) -> EventView:
+async def cancel_event(event_id: FromPath[str], rows: WithRows, clock: WithClock) -> EventView:
     """Stop the event: whatever it holds is given back at once."""
     return await actions.cancel(rows, clock, event_id)
 
 
 @get("/v1/events/{event_id:str}/ledger")
 async def show_ledger(
-    event_id: str, rows: WithRows, request: Request[Any, Any, Any]
+    event_id: FromPath[str], rows: WithRows, request: Request[Any, Any, Any]
 ) -> Page[LedgerRow] | Response[bytes]:
     """Every load of the event: what it was asked, what it answered, when it was given back."""
     await reads.event(rows, event_id)

@@ -1,6 +1,7 @@
 """The HTTP door of feeds."""
 
 from litestar import get
+from litestar.params import FromPath
 
 from tieline.doors import Cursor, Limit, Page, Search, WithRows, after, page
 from tieline.feeds import reads
@@ -14,7 +15,7 @@ async def list_files(rows: WithRows, limit: Limit = 100, cursor: Cursor = None, 
 
 
 @get("/v1/files/{digest:str}")
-async def show_file(digest: str, rows: WithRows) -> LoadedFile:
+async def show_file(digest: FromPath[str], rows: WithRows) -> LoadedFile:
     """A file with its first quarantined rows and its findings."""
     return await rows.read(lambda reader: reads.the_file(reader, digest))
 

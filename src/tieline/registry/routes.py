@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 
 from tieline.base.series import Declaration
 from tieline.doors import Cursor, Limit, Page, Search, WithClock, WithRows, after, page
@@ -12,7 +12,7 @@ from tieline.registry.model import Credential, NewResource, NewSite, NewVen, Reg
 
 
 @post("/v1/sites")
-async def add_site(data: NewSite, rows: WithRows, clock: WithClock) -> Site:
+async def add_site(data: JSONBody[NewSite], rows: WithRows, clock: WithClock) -> Site:
     return await actions.add_site(rows, clock, data)
 
 
@@ -23,30 +23,32 @@ async def list_sites(rows: WithRows, limit: Limit = 100, cursor: Cursor = None, 
 
 
 @get("/v1/sites/{site_id:str}")
-async def show_site(site_id: str, rows: WithRows) -> Site:
+async def show_site(site_id: FromPath[str], rows: WithRows) -> Site:
     return await rows.read(lambda reader: reads.the_site(reader, site_id))
 
 
 @post("/v1/vens")
-async def register_ven(data: NewVen, rows: WithRows, clock: WithClock) -> Registered:
+async def register_ven(data: JSONBody[NewVen], rows: WithRows, clock: WithClock) -> Registered:
     """Register a VEN with its resources. The secret in the answer is shown this once."""
     return await actions.register_ven(rows, clock, data)
 
 
 @post("/v1/vens/{ven_id:str}/credential")
-async def renew_credential(ven_id: str, rows: WithRows, clock: WithClock) -> Credential:
+async def renew_credential(ven_id: FromPath[str], rows: WithRows, clock: WithClock) -> Credential:
     """A new secret for the VEN; the old one stops working at its next connection."""
     return await actions.renew_credential(rows, clock, ven_id)
 
 
 @post("/v1/vens/{ven_id:str}/resources")
-async def add_resource(ven_id: str, data: NewResource, rows: WithRows, clock: WithClock) -> Resource:
+async def add_resource(
+    ven_id: FromPath[str], data: JSONBody[NewResource], rows: WithRows, clock: WithClock
+) -> Resource:
     return await actions.add_resource(rows, clock, ven_id, data)
 
 
 @get("/v1/resources")
 async def list_resources(
-    rows: WithRows, ven_id: str | None = None, limit: Limit = 100, cursor: Cursor = None
+    rows: WithRows, ven_id: FromQuery[str | None] = None, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[Resource]:
     ven, _, resource = after(cursor).partition("/")
     found = await reads.resources(rows, ven_id, after=(ven, resource), limit=limit + 1)
@@ -54,7 +56,7 @@ async def list_resources(
 
 
 @post("/v1/series")
-async def declare_series(data: Declaration, rows: WithRows, clock: WithClock) -> Declaration:
+async def declare_series(data: JSONBody[Declaration], rows: WithRows, clock: WithClock) -> Declaration:
     return await actions.declare(rows, clock, data)
 
 
@@ -71,7 +73,7 @@ async def list_series(
 
 
 @get("/v1/series/{series_id:str}")
-async def show_series(series_id: str, rows: WithRows) -> Declaration:
+async def show_series(series_id: FromPath[str], rows: WithRows) -> Declaration:
     return await rows.read(lambda reader: reads.the_series(reader, series_id))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get
-from litestar.params import Parameter
+from litestar.params import FromPath, Parameter
 
 from tieline.base.time import iso, parse_instant
 from tieline.doors import Cursor, Limit, Page, WithRows, WithSeries, after, csv_response, page, wants_csv
@@ -36,7 +36,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 @get("/v1/events/{event_id:str}/baseline")
-async def show_baseline(event_id: str, rows: WithRows) -> BaselineView:
+async def show_baseline(event_id: FromPath[str], rows: WithRows) -> BaselineView:
     frozen = await rows.read(lambda reader: reads.the_baseline(reader, event_id))
     return BaselineView(
         frozen.event_id,
@@ -65,7 +65,7 @@ async def list_statements(
 
 @get("/v1/statements/{statement_id:str}")
 async def show_statement(
-    statement_id: str, rows: WithRows, request: Request[Any, Any, Any]
+    statement_id: FromPath[str], rows: WithRows, request: Request[Any, Any, Any]
 ) -> Statement | Response[bytes]:
     """The statement with its lines; as text/csv the lines alone, one a VEN."""
     found = await rows.read(lambda reader: reads.the_statement(reader, statement_id))
@@ -77,7 +77,7 @@ async def show_statement(
 
 @get("/v1/statements/{statement_id:str}/readings")
 async def list_readings(
-    statement_id: str,
+    statement_id: FromPath[str],
     rows: WithRows,
     series: WithSeries,
     ven_id: Annotated[str, Parameter(description="The VEN whose line it is")],

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get
-from litestar.params import Dependency, Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, Parameter, SkipValidation
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from tieline.base.errors import Refused
@@ -32,7 +33,7 @@ from tieline.telemetry.fleet import Fleet, FleetNow, VenNow
 from tieline.telemetry.live import live
 from tieline.telemetry.reads import FleetPower, Listed
 
-WithFleet = Annotated[Fleet, Dependency(skip_validation=True)]
+WithFleet = NamedDependency[SkipValidation[Fleet]]
 AsOf = Annotated[datetime | None, Parameter(description="Only what was known at this instant")]
 
 
@@ -54,9 +55,9 @@ class Values(msgspec.Struct, frozen=True):
 
 @get("/v1/series/{series_id:str}/values")
 async def series_values(  # noqa: PLR0913, PLR0917  a door's parameters are its query
-    series_id: str,
-    start: datetime,
-    end: datetime,
+    series_id: FromPath[str],
+    start: FromQuery[datetime],
+    end: FromQuery[datetime],
     rows: WithRows,
     series: WithSeries,
     request: Request[Any, Any, Any],
@@ -80,9 +81,9 @@ async def series_values(  # noqa: PLR0913, PLR0917  a door's parameters are its 
 
 @get("/v1/series/{series_id:str}/chart")
 async def series_chart(
-    series_id: str,
-    start: datetime,
-    end: datetime,
+    series_id: FromPath[str],
+    start: FromQuery[datetime],
+    end: FromQuery[datetime],
     rows: WithRows,
     series: WithSeries,
     points: Annotated[int, Parameter(ge=10, le=5000)] = 1000,
@@ -100,8 +101,8 @@ async def fleet_now(fleet: WithFleet) -> FleetNow:
 
 @get("/v1/fleet/power")
 async def fleet_power(
-    start: datetime,
-    end: datetime,
+    start: FromQuery[datetime],
+    end: FromQuery[datetime],
     rows: WithRows,
     series: WithSeries,
     step_s: Annotated[float, Parameter(ge=1, le=86400 * 31)] = 60.0,
@@ -112,7 +113,7 @@ async def fleet_power(
 
 @get("/v1/vens")
 async def list_vens(
-    fleet: WithFleet, limit: Limit = 100, cursor: Cursor = None, q: Search = None, online: bool | None = None
+    fleet: WithFleet, limit: Limit = 100, cursor: Cursor = None, q: Search = None, online: FromQuery[bool | None] = None
 ) -> Page[VenNow]:
     """Registered VENs with their newest values, in order of id."""
     text, past = (q or "").lower(), after(cursor)
@@ -127,7 +128,7 @@ async def list_vens(
 
 
 @get("/v1/vens/{ven_id:str}")
-async def show_ven(ven_id: str, fleet: WithFleet) -> VenNow:
+async def show_ven(ven_id: FromPath[str], fleet: WithFleet) -> VenNow:
     return await fleet.ven(ven_id)
 
 

@@ -32,7 +32,7 @@ export function PowerChart({ event }: { event: GridEvent | null }) {
   const power = usePower(window);
   const baseline = useBaseline(event);
   const columns = useMemo(() => columnsOf(power, live, event, baseline), [power, live, event, baseline]);
-  const [from, to] = event ? [Date.parse(event.start_at) / 1000, Date.parse(event.ended_at ?? event.end_at) / 1000] : [0, 0];
+  const [from, to] = event ? [Date.parse(event.start_at) / 1000, endOf(event)] : [0, 0];
   const cancelled = event?.state === "cancelled" && event.started_at === null;
   const build = useMemo(() => powerShape(zone, cancelled ? null : [from, to]), [zone, from, to, cancelled]);
 
@@ -92,6 +92,11 @@ export function PowerChart({ event }: { event: GridEvent | null }) {
       </div>
     </section>
   );
+}
+
+/** When it ended or will, in seconds since 1970: a stopped event ends early. */
+function endOf(event: GridEvent): number {
+  return Math.min(Date.parse(event.end_at), event.ended_at === null ? Infinity : Date.parse(event.ended_at)) / 1000;
 }
 
 function basis(vens: number, rule: string, leftOut: { ven_id: string; reason: string }[]) {

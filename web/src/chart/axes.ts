@@ -64,8 +64,9 @@ export function lonePoints(width: number, name: string): uPlot.Series.Points {
 
 function lone(values: ArrayLike<number | null | undefined>): number[] {
   const found: number[] = [];
+  const nothing = (i: number) => i < 0 || i >= values.length || values[i] === null;
   for (let i = 0; i < values.length; i++) {
-    if (values[i] != null && values[i - 1] === null && values[i + 1] === null) found.push(i);
+    if (values[i] != null && nothing(i - 1) && nothing(i + 1)) found.push(i);
   }
   return found;
 }

@@ -72,7 +72,7 @@ export function usePower({ start, seconds, step }: Window): Power {
     const loadOnce = async (): Promise<Power> => {
       const [from, to] = spanOf(window);
       const last = held.current.at.at(-1);
-      const since = last === undefined || round++ % WHOLE_EVERY === 0 ? from : Math.max(from, last - 3 * step);
+      const since = last === undefined || last > to || round++ % WHOLE_EVERY === 0 ? from : Math.max(from, last - 3 * step);
       if (to <= since) return held.current;
       return merged(held.current, await get<FleetPower>(pathOf(window, [since, to]), stop.signal), from, since);
     };

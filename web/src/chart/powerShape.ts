@@ -1,4 +1,5 @@
-// How the main chart is drawn: lines told apart by dash as well as by colour, the event's window shaded.
+// How the main chart is drawn: means as steps, so that an area is an energy; lines told apart by dash as well as by
+// colour; the event's window shaded.
 import uPlot from "uplot";
 import { platformNow } from "../clock";
 import { colour } from "../theme";
@@ -16,7 +17,7 @@ export function powerShape(zone: string, event: [number, number] | null): () => 
     scales: { y: { range: (_, low, high) => fromZero(low, high) } },
     series: [
       {},
-      { stroke: () => colour("--used"), fill: () => colour("--used-wash"), width: 2, points: lonePoints(2, "--used") },
+      { stroke: () => colour("--used"), paths: steps, fill: () => colour("--used-wash"), width: 2, points: lonePoints(2, "--used") },
       { stroke: () => colour("--baseline"), paths: steps, width: 1.75, dash: [6, 4], points: { show: false } },
       { stroke: () => colour("--target"), paths: steps, width: 1.75, dash: [2, 3], points: { show: false } },
     ],

@@ -25,7 +25,7 @@ export function Market() {
         {loaded.length > 0 && (
           <button type="button" className="link" onClick={() => setOpen(true)}>
             {count(loaded.length)} {loaded.length === 1 ? "file" : "files"}
-            {bad > 0 && <span className="tag stale">{count(bad)} not whole</span>}
+            {bad > 0 && <span className="tag stale">{count(bad)} not wholly loaded</span>}
           </button>
         )}
       </div>
@@ -49,7 +49,8 @@ function sourcesOf(files: LoadedFile[]): string[] {
 }
 
 function SeriesOf({ sources, files }: { sources: string[]; files: number }) {
-  const [wanted, setSource] = useState("");
+  const [chosen, choose] = useChoice("series");
+  const [wanted, setSource] = useState(chosen?.split(".")[0] ?? "");
   const source = sources.includes(wanted) ? wanted : (sources[0] as string);
   const [text, setText] = useState("");
   const sought = useSettled(text.trim(), 250);
@@ -57,7 +58,6 @@ function SeriesOf({ sources, files }: { sources: string[]; files: number }) {
     version: `${source} ${sought} ${files}`,
     query: () => ({ source, q: sought, limit: MOST }),
   });
-  const [chosen, choose] = useChoice("series");
   const found = data?.items ?? [];
   const named = useLoad<Declaration>(chosen === null || found.some((s) => s.series_id === chosen) ? null : `/v1/series/${encodeURIComponent(chosen)}`);
   const shown = found.find((s) => s.series_id === chosen) ?? named.data ?? found[0];

@@ -36,7 +36,7 @@ export function MarketChart({ series }: { series: Declaration }) {
       </h3>
       <ProblemNote problem={problem} />
       {chart && !empty ? (
-        <SeriesPlot {...chart} unit={series.unit} zone={zone} size="middle" label={series.series_id} onZoom={(a, b) => setZoom([a, b])} />
+        <SeriesPlot {...chart} unit={series.unit} zone={zone} size="middle" range={zoom ?? extent(chart)} label={series.series_id} onZoom={(a, b) => setZoom([a, b])} />
       ) : (
         <p className="quiet pad">{empty ? "No value in this range." : "Loading…"}</p>
       )}
@@ -69,6 +69,13 @@ export function MarketChart({ series }: { series: Declaration }) {
       </div>
     </div>
   );
+}
+
+/** From the first value to the end of the last one's interval; wide enough to see even one. */
+function extent({ at, series }: SeriesChart): Range {
+  const [first, last] = [at[0] ?? 0, (at.at(-1) ?? 0) + series.step_s];
+  const room = Math.max(0, 12 * series.step_s - (last - first)) / 2;
+  return [first - room, last + room];
 }
 
 function part(series: Declaration, [from, to]: Range, signal: AbortSignal): Promise<SeriesChart> {

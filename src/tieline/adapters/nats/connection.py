@@ -21,6 +21,12 @@ async def connect(urls: Sequence[str], *, user: str, password: str, name: str = 
     Raises `Unready` when none answers in time or all refuse the password.
     """
     client = Client()
+    heard: list[str] = []
+
+    async def note(error: Exception) -> None:
+        heard[:] = [_text(error)]
+        _log.warning("NATS connection: %s", heard[0])
+
     try:
         async with asyncio.timeout(CONNECT_S):
             await client.connect(
@@ -33,16 +39,13 @@ async def connect(urls: Sequence[str], *, user: str, password: str, name: str = 
                 connect_timeout=2,
                 ping_interval=10,
                 max_outstanding_pings=2,
-                error_cb=_note,
+                error_cb=note,
             )
     except (Error, OSError) as error:  # TimeoutError is an OSError
         await client.close()
-        raise Unready(f"NATS at {', '.join(urls)} does not answer, or refuses user {user!r}: {_text(error)}") from error
+        why = heard[0] if heard else _text(error)
+        raise Unready(f"no connection to NATS at {', '.join(urls)} as {user!r}: {why}") from error
     return client
-
-
-async def _note(error: Exception) -> None:
-    _log.warning("NATS connection: %s", _text(error))
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -38,7 +39,9 @@ _GLANCE_S = 0.25
 _BACK_OFF_S = (0.2, 5.0)
 _READY = "Server is ready"
 _VIOLATION = "Violation"
-_OUT_OF_SPACE = "will be DISABLED"  # JetStream on a full disk: only a restart brings it back
+# After a failed write the server takes no more into that stream, disk or no disk, until it is started again.
+_WRITE_FAILED = ("critical write error", "will be DISABLED", "no space left on device")
+_ENOUGH_DISK = 64 << 20
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -79,6 +82,7 @@ class NatsServer:
         self._lock: int | None = None
         self._child: asyncio.subprocess.Process | None = None
         self._tail: Tail | None = None
+        self._failed_write = ""
         self._keeper: asyncio.Task[None] | None = None
         self._address: Address | None = None
         self.user = USER
@@ -115,6 +119,14 @@ class NatsServer:
     async def start(self) -> None:
         """Returns once the server answers. Raises `Refused` for a missing binary or a folder that cannot be written,
         `Unready` for a port in use, a full disk or a server that does not come up."""
+        try:
+            await self._begin()
+        except BaseException:
+            await self.stop()  # neither a child nor the lock is left behind
+            raise
+        self._keeper = asyncio.create_task(self._keep(), name="nats-server")
+
+    async def _begin(self) -> None:
         with self._writing():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._take_lock()
@@ -123,7 +135,6 @@ class NatsServer:
             if time.monotonic() > deadline:
                 raise Unready(f"another process holds {self._folder / 'lock'} but its NATS server does not answer")
             await asyncio.sleep(_GLANCE_S)
-        self._keeper = asyncio.create_task(self._keep(), name="nats-server")
 
     async def stop(self) -> None:
         if self._keeper is not None:
@@ -135,6 +146,13 @@ class NatsServer:
         if self._lock is not None:
             os.close(self._lock)  # and another process may take it
             self._lock = None
+
+    def ready(self) -> None:
+        """Raises `Unready` when the child of this process is down or cannot write."""
+        if self._lock is not None and self._child is None:
+            raise Unready("nats-server is down; it is being started again")
+        if self._failed_write:
+            raise Unready(f"nats-server cannot write; make room on the disk of {self._folder}: {self._failed_write}")
 
     def kill(self) -> None:
         """Kills the child at once, as a crash would; it is started again. For drills."""
@@ -197,9 +215,12 @@ class NatsServer:
         for line in self._tail.lines() if self._tail is not None else ():
             if _VIOLATION in line and self._on_violation is not None:
                 self._on_violation(line)
-            elif _OUT_OF_SPACE in line and self._child is not None and self._child.returncode is None:
-                _log.error("nats-server ran out of disk; it is started again: %s", line)
-                self._child.terminate()
+            elif not self._failed_write and any(sign in line for sign in _WRITE_FAILED):
+                self._failed_write = line
+                _log.error("nats-server cannot write; it is started again when there is disk: %s", line)
+        if self._failed_write and self._child and shutil.disk_usage(self._folder).free > _ENOUGH_DISK:
+            self._failed_write = ""
+            self._child.terminate()
 
     # --- the child ---
 

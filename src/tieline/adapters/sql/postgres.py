@@ -53,7 +53,11 @@ class PostgresRows:
 
     async def __aenter__(self) -> Self:
         """Raises `Unready` where the server cannot be reached."""
-        await self.ready()
+        try:
+            await self.ready()
+        except Unready:
+            await self._engine.dispose()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

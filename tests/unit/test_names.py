@@ -1,0 +1,32 @@
+"""Names that travel: legal ones pass, others are refused or escaped without a collision."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tieline.base.errors import Refused
+from tieline.base.names import SERIES_PATTERN, checked_id, escaped
+
+
+@pytest.mark.parametrize("name", ["home-1", "a", "A_b-9", "x" * 64])
+def test_a_legal_id_passes(name: str) -> None:
+    assert checked_id(name, "VEN") == name
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "a.b", "a/b", "a b", "a*", ">", "+", "#", "é", "a\n"])
+def test_an_id_that_a_topic_could_misread_is_refused(name: str) -> None:
+    with pytest.raises(Refused, match="1 to 64"):
+        checked_id(name, "VEN")
+
+
+def test_a_unit_of_the_market_is_escaped() -> None:
+    assert escaped("W/HOE#2") == "W~2FHOE~232"
+
+
+@given(st.text(min_size=1, max_size=12), st.text(min_size=1, max_size=12))
+def test_escaping_keeps_names_apart_and_makes_them_legal(one: str, other: str) -> None:
+    assert (escaped(one) == escaped(other)) == (one == other)
+    assert re.match(r"^[A-Za-z0-9_~-]+$", escaped(one))
+    assert re.match(SERIES_PATTERN, escaped("W/HOE#2"))
