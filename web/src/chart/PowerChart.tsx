@@ -63,7 +63,7 @@ export function PowerChart({ event }: { event: GridEvent | null }) {
           Connect devices over MQTT, or start a simulated fleet beside this platform:
         </Empty>
       ) : asTable ? (
-        <PowerTable columns={columns} zone={zone} />
+        <PowerTable columns={columns} />
       ) : (
         <Plot
           build={build}

@@ -13,7 +13,16 @@ export interface Columns {
   baseline: Column;
   target: Column;
   window: readonly [number, number] | null; // of the baseline, in seconds since 1970
+  steps: number; // how many of the fleet's steps: what is after them is only now's power
   plot: uPlot.AlignedData;
+}
+
+export interface Row {
+  at: string;
+  used: number | null;
+  baseline: number | null;
+  target: number | null;
+  vens: number | null;
 }
 
 export function columnsOf(power: Power, live: LivePower | null, event: GridEvent | null, baseline: Baseline | null): Columns {
@@ -29,7 +38,7 @@ export function columnsOf(power: Power, live: LivePower | null, event: GridEvent
   const [at, used, vens, base, target] = joined as [number[], Column, Column, Column?, Column?];
   const none = (): Column => at.map(() => null);
   const window = event && baseline ? windowOf(event) : null;
-  const columns = { at, used, vens, baseline: base ?? none(), target: target ?? none(), window };
+  const columns = { at, used, vens, baseline: base ?? none(), target: target ?? none(), window, steps: whole };
   return { ...columns, plot: [at, used, columns.baseline, columns.target] as uPlot.AlignedData };
 }
 
@@ -69,10 +78,18 @@ export function standing(columns: Columns, column: Column, index: number, since:
   return null;
 }
 
+/** One row a step of the fleet's power, with the baseline and target that stand at its start. */
+export function rowsOf(columns: Columns): Row[] {
+  const [start, end] = columns.window ?? [0, 0];
+  const own = columns.at.flatMap((_, i) => (columns.used[i] === undefined ? [] : [i])).slice(0, columns.steps);
+  return own.map((i) => {
+    const at = columns.at[i] as number;
+    const [baseline, target] = [columns.baseline, columns.target].map((c) => (at >= start && at < end ? standing(columns, c, i, start) : null));
+    return { at: iso(at * 1000), used: columns.used[i] ?? null, baseline: baseline ?? null, target: target ?? null, vens: columns.vens[i] ?? null };
+  });
+}
+
 export function csvOf(columns: Columns): Blob {
-  const cell = (column: Column, i: number) => column[i] ?? "";
-  const lines = columns.at.map((at, i) =>
-    [iso(Math.round(at * 1000)), cell(columns.used, i), cell(columns.baseline, i), cell(columns.target, i), cell(columns.vens, i)].join(","),
-  );
+  const lines = rowsOf(columns).map((r) => [r.at, r.used ?? "", r.baseline ?? "", r.target ?? "", r.vens ?? ""].join(","));
   return new Blob([["at,used_kw,baseline_kw,target_kw,vens", ...lines, ""].join("\r\n")], { type: "text/csv" });
 }

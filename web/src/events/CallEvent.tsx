@@ -32,7 +32,7 @@ export function CallEvent({ onClose }: { onClose: () => void }) {
     try {
       if (none) await post("/v1/programs", { program_id, name: program_id });
       const wait = Math.max(minutes.wait * 60_000, SENDING_MS * clockSpeed()); // the past is refused
-      const start = Math.ceil((platformNow() + wait) / 1000) * 1000;
+      const start = Math.ceil((platformNow() + wait) / 60_000) * 60_000;
       const draft: EventDraft = { program_id, start_at: iso(start), end_at: iso(start + minutes.last * 60_000), target_kw: Number(form.get("target")) };
       const event = await post<GridEvent>("/v1/events", draft);
       putEvents([event]);

@@ -15,7 +15,8 @@ export function Dialog({ title, onClose, wide = false, children }: Props) {
   useLayoutEffect(() => {
     const dialog = box.current;
     dialog?.showModal();
-    dialog?.querySelector<HTMLElement>("form input, form select, h2")?.focus();
+    const first = dialog?.querySelector<HTMLElement>("form input, form select") ?? dialog?.querySelector<HTMLElement>("h2");
+    first?.focus();
     return () => dialog?.close();
   }, []);
   return (

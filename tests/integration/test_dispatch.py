@@ -1,0 +1,264 @@
+"""Dispatch over real rows and a virtual clock: VENs that accept, decline, dawdle, go silent; a broker that fails."""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tieline.adapters.sql.outbox import OUTBOX
+from tieline.adapters.sql.sqlite import SqliteRows
+from tieline.base.errors import Conflict, NotFound, Refused, Unready
+from tieline.base.time import VirtualClock
+from tieline.dispatch import actions, reads
+from tieline.dispatch.dispatcher import Dispatcher
+from tieline.dispatch.model import (
+    EventState,
+    EventView,
+    LedgerRow,
+    NewEvent,
+    NewProgram,
+    Policy,
+    RowState,
+    parse_command_id,
+)
+from tieline.dispatch.planning import Headroom
+from tieline.wires.mqtt.messages import Ack, Answer, Command, Op
+
+NOW = datetime(2026, 7, 15, 17, tzinfo=UTC)
+POLICY = Policy(reserve=0.0)
+SECOND = timedelta(seconds=1)
+
+
+class Floor:
+    """The dispatcher and the VENs it speaks to. `behave` says what a VEN answers, and after how many seconds."""
+
+    def __init__(self, rows: SqliteRows, clock: VirtualClock, homes: int = 10) -> None:
+        self.rows, self.clock = rows, clock
+        self.offered = [Headroom(f"home-{n:02}", "ev", 2.0 + n / 100) for n in range(homes)]
+        self.behave: Callable[[str, Command], tuple[float, Answer] | None] = lambda *_: (3.0, Answer.ACCEPTED)
+        self.retained: dict[str, Command] = {}
+        self.spoken: list[tuple[str, Command]] = []
+        self.deaf = False
+        self._answers: list[tuple[datetime, str, Ack]] = []
+        self.dispatcher = Dispatcher(rows, clock, self._speak, self._measure, POLICY)
+
+    async def _speak(self, topic: str, payload: bytes) -> None:
+        if self.deaf:
+            raise Unready("the broker is away")
+        ven_id, command = topic.rpartition("/")[2], msgspec.json.decode(payload, type=Command)
+        self.retained[ven_id] = command
+        self.spoken.append((ven_id, command))
+        if (answer := self.behave(ven_id, command)) is not None:
+            due = self.clock.now() + timedelta(seconds=answer[0])
+            self._answers.append((due, ven_id, Ack(command.command_id, answer[1], due)))
+
+    async def _measure(self, _: datetime) -> list[Headroom]:
+        return self.offered
+
+    async def pass_time(self, seconds: float, step: float = 5) -> None:
+        for _ in range(round(seconds / step)):
+            await self.clock.advance(step)
+            due = [one for one in self._answers if one[0] <= self.clock.now()]
+            self._answers = [one for one in self._answers if one[0] > self.clock.now()]
+            for _, ven_id, ack in due:
+                await self.answer(ven_id, ack)
+            await self.dispatcher.step()
+
+    async def answer(self, ven_id: str, ack: Ack) -> None:
+        event_id, _, op = parse_command_id(ack.command_id)
+        now = self.clock.now()
+        await self.rows.transaction(lambda tx: actions.hear(tx, event_id, ven_id, op, ack, now, POLICY))
+
+    async def call(self, kw: float, *, ahead: float = 300, minutes: float = 15) -> str:
+        start = self.clock.now() + timedelta(seconds=ahead)
+        new = NewEvent("peak", start, start + timedelta(minutes=minutes), kw)
+        return (await actions.publish(self.rows, self.clock, new)).event_id
+
+    async def ledger(self, event_id: str) -> list[LedgerRow]:
+        return await self.rows.read(lambda reader: reads.ledger_of(reader, event_id))
+
+    async def view(self, event_id: str) -> EventView:
+        return await self.rows.read(lambda reader: reads.the_view(reader, event_id))
+
+
+@pytest.fixture
+async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
+    clock = VirtualClock(NOW)
+    async with SqliteRows(tmp_path / "rows.sqlite", clock) as rows:
+        await rows.migrate()
+        await actions.add_program(rows, clock, NewProgram("peak", "Peak"))
+        yield Floor(rows, clock)
+
+
+async def test_an_event_is_planned_sent_acted_on_and_given_back(floor: Floor) -> None:
+    event_id = await floor.call(6.0)
+    await floor.pass_time(235)
+    assert await floor.ledger(event_id) == []  # more than a minute ahead nobody is called yet
+    await floor.pass_time(15)
+    assert {row.state for row in await floor.ledger(event_id)} <= {RowState.SENT, RowState.ACKED}
+    await floor.pass_time(60)
+    view = await floor.view(event_id)
+    assert (view.state, view.rows["acting"]) == (EventState.ACTIVE, 3)
+    assert view.planned_kw >= 6.0
+    await floor.pass_time(16 * 60)
+    view = await floor.view(event_id)
+    assert (view.state, view.rows["restored"]) == (EventState.ENDED, 3)
+    for row in await floor.ledger(event_id):
+        times = [row.planned_at, row.sent_at, row.acked_at, row.acting_at, row.restoring_at, row.restored_at]
+        assert times == sorted(at for at in times if at is not None)
+    assert {command.op for command in floor.retained.values()} == {Op.RESTORE}
+
+
+async def test_the_shortfall_of_answers_is_planned_again_once(floor: Floor) -> None:
+    floor.behave = lambda ven_id, _: (3.0, Answer.OPTED_OUT if ven_id >= "home-08" else Answer.ACCEPTED)
+    event_id = await floor.call(6.0)
+    await floor.pass_time(350)
+    rows = await floor.ledger(event_id)
+    assert sum(row.planned_kw for row in rows if row.answer == "accepted") >= 6.0
+    assert [row.ven_id for row in rows if row.answer == "opted_out"] == ["home-08", "home-09"]
+    assert [row.ven_id for row in rows if "planned again" in row.cause] == ["home-01", "home-07"]
+    await floor.pass_time(20 * 60)
+    assert {row.state for row in await floor.ledger(event_id)} == {RowState.RESTORED}
+
+
+async def test_a_command_without_an_answer_is_said_again_with_the_same_identity(floor: Floor) -> None:
+    floor.behave = lambda *_: None
+    await floor.call(2.0)
+    await floor.pass_time(360)
+    said = [command for ven_id, command in floor.spoken if ven_id == "home-00" and command.op is Op.EVENT]
+    assert len(said) >= 3
+    assert len({command.command_id for command in said}) == 1
+
+
+async def test_a_stopped_event_gives_back_at_once(floor: Floor) -> None:
+    event_id = await floor.call(6.0)
+    await floor.pass_time(400)
+    await actions.cancel(floor.rows, floor.clock, event_id)
+    await floor.pass_time(20)
+    view = await floor.view(event_id)
+    assert (view.state, view.rows["restored"]) == (EventState.CANCELLED, 3)
+    assert (await actions.cancel(floor.rows, floor.clock, event_id)).state is EventState.CANCELLED
+
+
+async def test_who_never_answers_the_restore_is_escalated_and_who_comes_back_later_is_restored(floor: Floor) -> None:
+    floor.behave = lambda ven_id, command: (
+        None if (ven_id, command.op) == ("home-09", Op.RESTORE) else (3, Answer.ACCEPTED)
+    )
+    event_id = await floor.call(6.0)
+    await floor.pass_time(300 + 15 * 60 + 17 * 60)
+    states = {row.ven_id: row.state for row in await floor.ledger(event_id)}
+    assert states["home-09"] is RowState.ESCALATED
+    assert [state for ven_id, state in states.items() if ven_id != "home-09"] == [RowState.RESTORED] * 2
+    await floor.answer("home-09", Ack(f"{event_id}:home-09:restore", Answer.ACCEPTED, floor.clock.now()))
+    assert (await floor.view(event_id)).rows["restored"] == 3
+
+
+async def test_a_load_is_never_held_by_two_events(floor: Floor) -> None:
+    first, second = await floor.call(10.0), await floor.call(100.0)
+    await floor.pass_time(400)
+    held = [{(row.ven_id, row.resource_id) for row in await floor.ledger(one)} for one in (first, second)]
+    assert all(held)
+    assert not held[0] & held[1]
+
+
+async def test_an_event_whose_window_passed_while_nothing_ran_ends_by_its_clock(floor: Floor) -> None:
+    event_id = await floor.call(6.0)
+    await floor.clock.advance(3600)
+    await floor.dispatcher.step()
+    view = await floor.view(event_id)
+    assert (view.state, sum(view.rows.values())) == (EventState.ENDED, 0)
+
+
+async def test_a_broker_that_is_away_delays_and_loses_nothing(floor: Floor) -> None:
+    event_id = await floor.call(6.0)
+    floor.deaf = True
+    await floor.pass_time(290)
+    floor.deaf = False
+    await floor.pass_time(120)
+    assert (await floor.view(event_id)).rows["acting"] >= 3
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_happens_every_row_ends_and_nothing_stays_shed(floor: Floor, seed: int) -> None:
+    """Random answers, delays, silences and broker failures; a second dispatcher beside; a stop at a random moment."""
+    chance = random.Random(seed)
+    other = Dispatcher(floor.rows, floor.clock, floor._speak, floor._measure, POLICY)
+
+    def behave(_: str, command: Command) -> tuple[float, Answer] | None:
+        if chance.random() < 0.2:
+            return None
+        answer = chance.choice(list(Answer)) if command.op is Op.EVENT else Answer.ACCEPTED
+        return chance.uniform(0, 120), answer
+
+    floor.behave = behave
+    events = [await floor.call(chance.uniform(1, 15), ahead=chance.uniform(0, 400), minutes=20) for _ in range(2)]
+    for _ in range(60):
+        floor.deaf = chance.random() < 0.15
+        await floor.pass_time(60, step=15)
+        await other.step()
+        if chance.random() < 0.02:
+            await _stop(floor, chance.choice(events))
+    floor.deaf = False
+    await floor.pass_time(40 * 60, step=30)
+    for event_id in events:
+        rows = await floor.ledger(event_id)
+        assert {row.state for row in rows} <= {RowState.RESTORED, RowState.ESCALATED}
+        assert all(row.answer in (None, "accepted") for row in rows if row.state is RowState.ESCALATED)
+    assert {command.op for command in floor.retained.values()} <= {Op.RESTORE}
+    begun = [(ven_id, command.command_id) for ven_id, command in floor.spoken]
+    assert len(set(begun)) == len({command_id for _, command_id in begun})  # an identity belongs to one VEN
+
+
+async def _stop(floor: Floor, event_id: str) -> None:
+    try:
+        await actions.cancel(floor.rows, floor.clock, event_id)
+    except Conflict:
+        assert (await floor.view(event_id)).state is EventState.ENDED
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"end_at": NOW}, "end after it starts"),
+        ({"start_at": NOW - SECOND}, "past"),
+        ({"end_at": NOW + timedelta(days=3)}, "24 h"),
+    ],
+)
+async def test_a_window_that_cannot_be_called_is_refused(floor: Floor, changed: dict[str, Any], said: str) -> None:
+    good = NewEvent("peak", NOW + timedelta(minutes=1), NOW + timedelta(minutes=2), 1.0)
+    with pytest.raises(Refused, match=said):
+        await actions.publish(floor.rows, floor.clock, msgspec.structs.replace(good, **changed))
+    assert await reads.views(floor.rows) == []
+
+
+async def test_the_past_is_called_when_it_is_meant(floor: Floor) -> None:
+    past = NewEvent("peak", NOW - timedelta(minutes=5), NOW + timedelta(minutes=5), 2.0, allow_past=True)
+    event_id = (await actions.publish(floor.rows, floor.clock, past)).event_id
+    await floor.pass_time(30)
+    assert (await floor.view(event_id)).rows["acting"] == 1
+
+
+async def test_what_is_not_there_or_there_already_is_refused(floor: Floor) -> None:
+    new = NewEvent("peak", NOW + SECOND, NOW + timedelta(minutes=1), 1.0, event_id="one")
+    await actions.publish(floor.rows, floor.clock, new)
+    with pytest.raises(Conflict):
+        await actions.publish(floor.rows, floor.clock, new)
+    with pytest.raises(NotFound):
+        await actions.publish(floor.rows, floor.clock, msgspec.structs.replace(new, program_id="other", event_id="two"))
+    with pytest.raises(Conflict):
+        await actions.add_program(floor.rows, floor.clock, NewProgram("peak", "Again"))
+    with pytest.raises(NotFound):
+        await floor.answer("home-01", Ack("one:home-01:event", Answer.ACCEPTED, NOW))  # it was sent nothing
+
+
+async def test_every_change_is_told_on_the_log(floor: Floor) -> None:
+    event_id = await floor.call(2.0)
+    await floor.pass_time(300 + 16 * 60)
+    said = await floor.rows.read(lambda reader: [row.subject for row in reader.execute(OUTBOX.select())])
+    told = [subject.removeprefix("news.event.") for subject in said if subject.startswith("news.event.")]
+    assert [one for one in told if one != "progress"] == ["published", "planned", "started", "ended"]
+    assert event_id
