@@ -204,8 +204,15 @@ async def test_a_folder_that_cannot_be_made_is_told(shared: Path) -> None:
 
 async def test_a_full_disk_leaves_the_table_as_it_was(series: DeltaSeries, monkeypatch: pytest.MonkeyPatch) -> None:
     await series.append(batch(1), writer="w", position=1)
+    draft = Folder.draft
+
+    def on_full_disk(folder: Folder, path: str) -> Path:
+        """A link, for what cannot be written is removed: never name the device itself."""
+        draft(folder, path).symlink_to("/dev/full")
+        return draft(folder, path)
+
     with monkeypatch.context() as full:
-        full.setattr(Folder, "draft", lambda self, path: Path("/dev/full"))
+        full.setattr(Folder, "draft", on_full_disk)
         with pytest.raises(Unready, match="disk is full"):
             await series.append(batch(2), writer="w", position=2)
     assert await series.position("w") == 1

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
 import msgspec
 import pytest
 import sqlalchemy as sa
 from litestar import Litestar
 from litestar.di import Provide
-from litestar.testing import AsyncTestClient
 
 from tieline import doors
 from tieline.adapters.series import DeltaSeries
@@ -132,12 +132,14 @@ class World:
     def settler(self, delay_s: float = 120) -> Settler:
         return Settler(self.rows, self.series, self.clock, delay_s, 0, ())
 
-    def door(self) -> AsyncTestClient[Litestar]:
+    def door(self) -> httpx.AsyncClient:
         def given(port: object) -> Provide:
             return Provide(lambda: port, sync_to_thread=False)
 
         provided = {"rows": given(self.rows), "series": given(self.series), "clock": given(self.clock)}
-        return AsyncTestClient(Litestar(ROUTES, dependencies=provided, exception_handlers=dict[Any, Any](doors.PROBLEMS)))
+        app = Litestar(ROUTES, dependencies=provided, exception_handlers=doors.PROBLEMS)
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # Litestar names its scopes more narrowly
+        return httpx.AsyncClient(transport=transport, base_url="http://tieline")
 
 
 @contextlib.asynccontextmanager

@@ -10,15 +10,15 @@ from tieline.base.series import Stamp
 from tieline.telemetry.integration import Integrated, contributing, integrate, integrate_many
 
 S = 1_000_000
-HOLD_S = 40
-SPAN_S = 200
+HOLD_S = 12
+SPAN_S = 60
 stamps = st.sampled_from(Stamp)
 
 
 @st.composite
 def series(draw: st.DrawFn) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Readings on whole seconds, some of them outside the span."""
-    at = draw(st.lists(st.integers(-60, SPAN_S + 60), unique=True, max_size=30))
+    at = draw(st.lists(st.integers(-20, SPAN_S + 20), unique=True, max_size=30))
     value = draw(st.lists(st.integers(-8, 8), min_size=len(at), max_size=len(at)))
     return np.array(at, np.int64) * S, np.array(value, np.float64)
 

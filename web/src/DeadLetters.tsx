@@ -10,7 +10,15 @@ import { When } from "./parts/When";
 const COLUMNS: Column<DeadLetter>[] = [
   { label: "Said", cell: (d) => <When at={d.said_at} />, sort: (d) => d.said_at },
   { label: "VEN", cell: (d) => d.ven_id ?? "–", sort: (d) => d.ven_id },
-  { label: "Reason", cell: (d) => <span className="wrap">{d.reason}: {d.detail}</span>, sort: (d) => d.reason },
+  {
+    label: "Reason",
+    cell: (d) => (
+      <span className="wrap">
+        {d.reason}: {d.detail}
+      </span>
+    ),
+    sort: (d) => d.reason,
+  },
   { label: "Begins with", cell: (d) => <code className="excerpt">{d.excerpt}</code> },
   { label: "Bytes", number: true, cell: (d) => count(d.size), sort: (d) => d.size },
 ];
@@ -21,7 +29,13 @@ export function DeadLetters({ onClose }: { onClose: () => void }) {
     <Dialog title="Dead letters" onClose={onClose} wide>
       <p className="quiet">Messages that could not be taken in. The bytes are kept; nothing of them was counted.</p>
       <ProblemNote problem={problem} />
-      <Table caption="Dead letters" columns={COLUMNS} rows={data?.items ?? []} rowKey={(d) => String(d.position)} empty="None." />
+      <Table
+        caption="Dead letters"
+        columns={COLUMNS}
+        rows={data?.items ?? []}
+        rowKey={(d) => String(d.position)}
+        empty="None."
+      />
     </Dialog>
   );
 }

@@ -67,7 +67,14 @@ function ThemeChoice() {
   return (
     <div className="segments" role="group" aria-label="Theme">
       {THEMES.map((t) => (
-        <button key={t} type="button" aria-pressed={theme === t} aria-label={`${t} theme`} title={`${t} theme`} onClick={() => setTheme(t)}>
+        <button
+          key={t}
+          type="button"
+          aria-pressed={theme === t}
+          aria-label={`${t} theme`}
+          title={`${t} theme`}
+          onClick={() => setTheme(t)}
+        >
           <Icon name={t as "light" | "dark" | "system"} />
         </button>
       ))}

@@ -24,8 +24,20 @@ export function KeyFigures() {
       <Figure name="Homes online" value={count(power?.online)} unit={power ? `of ${count(power.vens)}` : ""} age={age}>
         {stale > 0 && <span className="tag stale">{count(stale)} stale</span>}
       </Figure>
-      <Figure name="Shedding now" value={count(power?.shedding)} unit={power ? "homes" : ""} age={age} mark={power?.shedding ? "shed" : ""} />
-      <Figure name="Dead letters" value={count(power?.dead_letters)} unit="" age={age} mark={power?.dead_letters ? "danger" : ""}>
+      <Figure
+        name="Shedding now"
+        value={count(power?.shedding)}
+        unit={power ? "homes" : ""}
+        age={age}
+        mark={power?.shedding ? "shed" : ""}
+      />
+      <Figure
+        name="Dead letters"
+        value={count(power?.dead_letters)}
+        unit=""
+        age={age}
+        mark={power?.dead_letters ? "danger" : ""}
+      >
         {power !== null && power.dead_letters > 0 && (
           <button type="button" className="link" onClick={() => setOpen(true)}>
             Show
@@ -56,7 +68,13 @@ function Figure({ name, value, unit, age, mark = "", children }: FigureProps) {
         <span className="unit"> {unit}</span>
       </p>
       <p className="age">
-        {age === null ? "waiting for data" : old ? `stale: ${duration(age)} old` : age < 2 ? "now" : `${duration(age)} ago`}
+        {age === null
+          ? "waiting for data"
+          : old
+            ? `stale: ${duration(age)} old`
+            : age < 2
+              ? "now"
+              : `${duration(age)} ago`}
         {children}
       </p>
     </div>

@@ -27,8 +27,15 @@ export function TokenDialog() {
   return (
     <Dialog title="API token" onClose={close}>
       <form onSubmit={give} className="form">
-        <p className="quiet">This platform asks for the token that <code>TIELINE_API_TOKEN</code> sets. It stays in this page's memory only.</p>
-        {asked.again && <p className="problem" role="alert">That token was not accepted.</p>}
+        <p className="quiet">
+          This platform asks for the token that <code>TIELINE_API_TOKEN</code> sets. It stays in this page's memory
+          only.
+        </p>
+        {asked.again && (
+          <p className="problem" role="alert">
+            That token was not accepted.
+          </p>
+        )}
         <label>
           Token
           <input name="token" type="password" autoComplete="off" required spellCheck={false} />

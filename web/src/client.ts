@@ -14,7 +14,8 @@ export class Problem extends Error {
 
 let token: string | null = null;
 let asked: Promise<string> | null = null;
-let ask: (again: boolean) => Promise<string> = () => Promise.reject(new Problem(401, "Not signed in", "a token is needed"));
+let ask: (again: boolean) => Promise<string> = () =>
+  Promise.reject(new Problem(401, "Not signed in", "a token is needed"));
 
 /** Who asks the user for a token. */
 export function askTokenWith(dialog: typeof ask): void {

@@ -33,8 +33,8 @@ export function kw(value: number | null | undefined): string {
   return value == null ? NOTHING : `${quantity(value)} kW`;
 }
 
-export function ratio(part: number, whole_: number): string {
-  return whole_ > 0 ? percentage.format(part / whole_) : NOTHING;
+export function ratio(part: number, all: number): string {
+  return all > 0 ? percentage.format(part / all) : NOTHING;
 }
 
 /** Seconds as 45 s, 5 min, 1 h 30 min, 2 d 3 h. */
@@ -78,7 +78,8 @@ const FULL_DAY: Intl.DateTimeFormatOptions = { ...DAY, year: "numeric" };
 export const time = (ms: number, zone: string): string => formatter(zone, TIME).format(ms);
 export const seconds = (ms: number, zone: string): string => formatter(zone, SECONDS).format(ms);
 export const day = (ms: number, zone: string): string => formatter(zone, DAY).format(ms);
-export const month = (ms: number, zone: string): string => formatter(zone, { month: "short", year: "numeric" }).format(ms);
+export const month = (ms: number, zone: string): string =>
+  formatter(zone, { month: "short", year: "numeric" }).format(ms);
 export const fullDay = (ms: number, zone: string): string => formatter(zone, FULL_DAY).format(ms);
 
 export function zoneName(ms: number, zone: string): string {

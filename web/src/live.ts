@@ -74,7 +74,11 @@ async function read(path: string, lastId: string, stop: AbortSignal, reader: Rea
 /** Waits; less when the network or the page comes back. */
 function pause(ms: number, stop: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const sources: [EventTarget, string][] = [[window, "online"], [document, "visibilitychange"], [stop, "abort"]];
+    const sources: [EventTarget, string][] = [
+      [window, "online"],
+      [document, "visibilitychange"],
+      [stop, "abort"],
+    ];
     const done = () => {
       clearTimeout(timer);
       for (const [target, name] of sources) target.removeEventListener(name, done);

@@ -38,8 +38,14 @@ export function PowerChart({ event }: { event: GridEvent | null }) {
 
   const now = platformNow() / 1000;
   const start = window.start ?? now - window.seconds;
-  const ahead = event && !cancelled && to > now && from < now + window.seconds / 2 ? Math.min(to + window.seconds * 0.03, now + window.seconds / 2) : 0;
-  const range: [number, number] = [start, window.start === null ? Math.max(now + window.seconds * 0.02, ahead) : start + window.seconds];
+  const ahead =
+    event && !cancelled && to > now && from < now + window.seconds / 2
+      ? Math.min(to + window.seconds * 0.03, now + window.seconds / 2)
+      : 0;
+  const range: [number, number] = [
+    start,
+    window.start === null ? Math.max(now + window.seconds * 0.02, ahead) : start + window.seconds,
+  ];
 
   return (
     <section className="panel chart-panel" aria-labelledby="power-title">
@@ -51,7 +57,12 @@ export function PowerChart({ event }: { event: GridEvent | null }) {
               {r.label}
             </button>
           ))}
-          <button type="button" aria-pressed={key === "event"} disabled={event === null} onClick={() => choose("event")}>
+          <button
+            type="button"
+            aria-pressed={key === "event"}
+            disabled={event === null}
+            onClick={() => choose("event")}
+          >
             Event
           </button>
         </div>
@@ -75,13 +86,28 @@ export function PowerChart({ event }: { event: GridEvent | null }) {
         />
       )}
       <div className="panel-foot">
-        <p className="quiet">{baseline ? basis(baseline.vens, baseline.rule, baseline.left_out) : `Mean power of all homes, every ${window.step} s. Times in ${zone}.`}</p>
+        <p className="quiet">
+          {baseline
+            ? basis(baseline.vens, baseline.rule, baseline.left_out)
+            : `Mean power of all homes, every ${window.step} s. Times in ${zone}.`}
+        </p>
         <div className="buttons">
           <button type="button" className="button small" aria-pressed={asTable} onClick={() => setAsTable(!asTable)}>
             <Icon name="table" />
             Table
           </button>
-          <button type="button" className="button small" onClick={() => save(csvOf(columns), `fleet-power-${iso(start * 1000).slice(0, 16).replace(":", "")}.csv`)}>
+          <button
+            type="button"
+            className="button small"
+            onClick={() =>
+              save(
+                csvOf(columns),
+                `fleet-power-${iso(start * 1000)
+                  .slice(0, 16)
+                  .replace(":", "")}.csv`,
+              )
+            }
+          >
             <Icon name="save" />
             CSV
           </button>
@@ -106,7 +132,10 @@ function basis(vens: number, rule: string, leftOut: { ven_id: string; reason: st
       Baseline of {vens} homes, rule <code>{rule}</code>
       {leftOut.length > 0 && (
         <>
-          ; <span className="hinted" title={reasons}>{leftOut.length} left out</span>
+          ;{" "}
+          <span className="hinted" title={reasons}>
+            {leftOut.length} left out
+          </span>
         </>
       )}
       .

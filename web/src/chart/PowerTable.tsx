@@ -15,5 +15,13 @@ const HEADS: Column<Row>[] = [
 
 export function PowerTable({ columns }: { columns: Columns }) {
   const rows = useMemo(() => rowsOf(columns).reverse(), [columns]);
-  return <Table caption="Fleet power by time" columns={HEADS} rows={rows} rowKey={(r) => r.at} empty="No values in this range." />;
+  return (
+    <Table
+      caption="Fleet power by time"
+      columns={HEADS}
+      rows={rows}
+      rowKey={(r) => r.at}
+      empty="No values in this range."
+    />
+  );
 }

@@ -16,7 +16,9 @@ export function ReadOut({ columns, index, zone, step }: Props) {
   const [start, end] = columns.window ?? [0, 0];
   const inside = at !== null && at >= start * 1000 && at < end * 1000;
   const used = i >= 0 ? standing(columns, columns.used, i, 0) : null;
-  const [baseline, target] = [columns.baseline, columns.target].map((c) => (inside ? standing(columns, c, i, start) : null));
+  const [baseline, target] = [columns.baseline, columns.target].map((c) =>
+    inside ? standing(columns, c, i, start) : null,
+  );
   const delivered = used != null && baseline != null ? baseline - used : null;
   return (
     <dl className="read-out">

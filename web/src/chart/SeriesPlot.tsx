@@ -1,9 +1,9 @@
-// One series drawn: its mean, between the low and the high of each step, with flagged readings marked.
+// One series drawn: its mean as steps, between the low and the high of each step, with flagged readings marked.
 import { useMemo, useState } from "react";
 import uPlot from "uplot";
 import { day, fullDay, iso, quantity, seconds, zoneName } from "../format";
 import { colour } from "../theme";
-import { inZone, lonePoints, timeAxis, valueAxis } from "./axes";
+import { inZone, lonePoints, steps, timeAxis, valueAxis } from "./axes";
 import { Plot, type Shape } from "./Plot";
 
 type Values = (number | null)[];
@@ -18,15 +18,30 @@ interface Props {
   zone: string;
   size: "middle" | "low";
   label: string;
+  stamp?: "start" | "end"; // which edge of its interval `at` marks
   range?: readonly [number, number] | null;
   event?: [number, number];
   onZoom?: (start: number, end: number) => void;
 }
 
-export function SeriesPlot({ at, value, low, high, flagged, unit, zone, size, label, range = null, event, onZoom }: Props) {
+export function SeriesPlot({
+  at,
+  value,
+  low,
+  high,
+  flagged,
+  unit,
+  zone,
+  size,
+  label,
+  stamp = "start",
+  range = null,
+  event,
+  onZoom,
+}: Props) {
   const [cursor, setCursor] = useState<number | null>(null);
   const data = useMemo(() => withFlags(at, value, low, high, flagged), [at, value, low, high, flagged]);
-  const build = useMemo(() => shape(zone, event), [zone, event]);
+  const build = useMemo(() => shape(zone, stamp, event), [zone, stamp, event]);
   const latest = value.findLastIndex((v) => v !== null);
   const i = cursor ?? (data[0] as number[]).indexOf(at[latest] ?? NaN);
   const instant = (data[0][i] ?? null) as number | null;
@@ -44,13 +59,26 @@ export function SeriesPlot({ at, value, low, high, flagged, unit, zone, size, la
           </span>
         )}
         {instant !== null && (
-          <time className="quiet" title={`${iso(instant * 1000).slice(0, 19).replace("T", " ")} UTC`}>
+          <time
+            className="quiet"
+            title={`${iso(instant * 1000)
+              .slice(0, 19)
+              .replace("T", " ")} UTC`}
+          >
             {fullDay(instant * 1000, zone)}, {seconds(instant * 1000, zone)} {zoneName(instant * 1000, zone)}
           </time>
         )}
         {flagged.length > 0 && <span className="tag stale">{flagged.length} flagged</span>}
       </p>
-      <Plot build={build} data={data} range={range} size={size} label={`${label}, from ${day((at[0] ?? 0) * 1000, zone)}. Arrow keys move the read-out.`} onCursor={setCursor} {...(onZoom && { onZoom })} />
+      <Plot
+        build={build}
+        data={data}
+        range={range}
+        size={size}
+        label={`${label}, from ${day((at[0] ?? 0) * 1000, zone)}. Arrow keys move the read-out.`}
+        onCursor={setCursor}
+        {...(onZoom && { onZoom })}
+      />
     </>
   );
 }
@@ -62,23 +90,30 @@ function withFlags(at: number[], value: Values, low: Values, high: Values, flagg
   return flagged.length ? uPlot.join([own, [flagged, marks]]) : [...own, at.map(() => null)];
 }
 
-function shape(zone: string, event?: [number, number]): () => Shape {
+function shape(zone: string, stamp: "start" | "end", event?: [number, number]): () => Shape {
+  const paths = steps(stamp);
   return () => ({
     tzDate: inZone(zone),
     axes: [timeAxis(zone), valueAxis()],
     series: [
       {},
-      { stroke: () => colour("--used"), width: 1.75, points: lonePoints(1.75, "--used") },
-      { stroke: "transparent", width: 0, points: { show: false } },
-      { stroke: "transparent", width: 0, points: { show: false } },
-      { stroke: "transparent", paths: () => null, points: { show: true, size: 6, stroke: () => colour("--stale"), fill: () => colour("--panel"), width: 1.5 } },
+      { stroke: () => colour("--used"), paths, width: 1.75, points: lonePoints(1.75, "--used") },
+      { stroke: "transparent", paths, width: 0, points: { show: false } },
+      { stroke: "transparent", paths, width: 0, points: { show: false } },
+      {
+        stroke: "transparent",
+        paths: () => null,
+        points: { show: true, size: 6, stroke: () => colour("--stale"), fill: () => colour("--panel"), width: 1.5 },
+      },
     ],
     bands: [{ series: [3, 2], fill: () => colour("--used-wash") }],
     hooks: {
       drawClear: [
         (u) => {
           if (!event) return;
-          const [a, b] = event.map((t) => Math.min(u.bbox.left + u.bbox.width, Math.max(u.bbox.left, u.valToPos(t, "x", true)))) as [number, number];
+          const [a, b] = event.map((t) =>
+            Math.min(u.bbox.left + u.bbox.width, Math.max(u.bbox.left, u.valToPos(t, "x", true))),
+          ) as [number, number];
           u.ctx.fillStyle = colour("--window");
           u.ctx.fillRect(a, u.bbox.top, b - a, u.bbox.height);
         },

@@ -24,7 +24,7 @@ export function timeAxis(zone: string): uPlot.Axis {
 
 /** Whether a label would stand over the right edge. */
 function cutOff(u: uPlot, at: number): boolean {
-  return u.valToPos(at, "x") > u.bbox.width / devicePixelRatio - 14;
+  return u.valToPos(at, "x") > u.bbox.width / devicePixelRatio - 20;
 }
 
 function timeLabel(ms: number, zone: string, stepS: number): string {
@@ -49,6 +49,11 @@ export function valueAxis(): uPlot.Axis {
 export function inZone(zone: string): (ts: number) => Date {
   const name = known(zone);
   return (ts) => uPlot.tzDate(new Date(ts * 1000), name);
+}
+
+/** A mean drawn over its whole interval, of which `at` marks the start or the end. */
+export function steps(stamp: "start" | "end"): uPlot.Series.PathBuilder {
+  return uPlot.paths.stepped?.({ align: stamp === "start" ? 1 : -1 }) ?? (() => null);
 }
 
 /** Points of a line that have no neighbour to be joined to: without them a reading between two gaps is invisible. */

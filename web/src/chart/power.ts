@@ -37,7 +37,10 @@ export function windowOf(key: string, event: GridEvent | null): Window {
 export function spanOf(window: Window): [number, number] {
   const now = platformNow() / 1000;
   const start = window.start ?? now - window.seconds;
-  return [Math.floor(start / window.step) * window.step, Math.ceil(Math.min(start + window.seconds, now) / window.step) * window.step];
+  return [
+    Math.floor(start / window.step) * window.step,
+    Math.ceil(Math.min(start + window.seconds, now) / window.step) * window.step,
+  ];
 }
 
 export function pathOf(window: Window, [start, end] = spanOf(window)): string {
@@ -72,13 +75,17 @@ export function usePower({ start, seconds, step }: Window): Power {
     const loadOnce = async (): Promise<Power> => {
       const [from, to] = spanOf(window);
       const last = held.current.at.at(-1);
-      const since = last === undefined || last > to || round++ % WHOLE_EVERY === 0 ? from : Math.max(from, last - 3 * step);
+      const since =
+        last === undefined || last > to || round++ % WHOLE_EVERY === 0 ? from : Math.max(from, last - 3 * step);
       if (to <= since) return held.current;
       return merged(held.current, await get<FleetPower>(pathOf(window, [since, to]), stop.signal), from, since);
     };
     const load = async () => {
       if (held.current === NONE || isLive()) {
-        const news = await loadOnce().catch((error: unknown) => ({ ...held.current, problem: error instanceof Problem ? error : null }));
+        const news = await loadOnce().catch((error: unknown) => ({
+          ...held.current,
+          problem: error instanceof Problem ? error : null,
+        }));
         if (stop.signal.aborted) return;
         held.current = news;
         setPower(news);

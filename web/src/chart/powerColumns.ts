@@ -25,7 +25,12 @@ export interface Row {
   vens: number | null;
 }
 
-export function columnsOf(power: Power, live: LivePower | null, event: GridEvent | null, baseline: Baseline | null): Columns {
+export function columnsOf(
+  power: Power,
+  live: LivePower | null,
+  event: GridEvent | null,
+  baseline: Baseline | null,
+): Columns {
   const whole = settledSteps(power, live);
   const own: uPlot.AlignedData = [power.at.slice(0, whole), power.used.slice(0, whole), power.vens.slice(0, whole)];
   const last = own[0].at(-1);
@@ -49,7 +54,10 @@ function settledSteps(power: Power, live: LivePower | null): number {
   return Math.max(0, n);
 }
 
-const windowOf = (event: GridEvent): [number, number] => [Date.parse(event.start_at) / 1000, Date.parse(event.end_at) / 1000];
+const windowOf = (event: GridEvent): [number, number] => [
+  Date.parse(event.start_at) / 1000,
+  Date.parse(event.end_at) / 1000,
+];
 
 /** Baseline and target within the event's window, the last step held to its end. */
 function overlay(event: GridEvent, baseline: Baseline): uPlot.AlignedData {
@@ -66,7 +74,7 @@ function overlay(event: GridEvent, baseline: Baseline): uPlot.AlignedData {
     at.push(end);
     base.push(base.at(-1) ?? null);
   }
-  return [at, base, base.map((b) => (b === null ? null : b - event.target_kw))];
+  return [at, base, base.map((b) => (b === null ? null : Math.round((b - event.target_kw) * 1000) / 1000))];
 }
 
 /** The value that stands at an index: its own, or that of the step begun before it, but not one before `since`. */
@@ -84,12 +92,22 @@ export function rowsOf(columns: Columns): Row[] {
   const own = columns.at.flatMap((_, i) => (columns.used[i] === undefined ? [] : [i])).slice(0, columns.steps);
   return own.map((i) => {
     const at = columns.at[i] as number;
-    const [baseline, target] = [columns.baseline, columns.target].map((c) => (at >= start && at < end ? standing(columns, c, i, start) : null));
-    return { at: iso(at * 1000), used: columns.used[i] ?? null, baseline: baseline ?? null, target: target ?? null, vens: columns.vens[i] ?? null };
+    const [baseline, target] = [columns.baseline, columns.target].map((c) =>
+      at >= start && at < end ? standing(columns, c, i, start) : null,
+    );
+    return {
+      at: iso(at * 1000),
+      used: columns.used[i] ?? null,
+      baseline: baseline ?? null,
+      target: target ?? null,
+      vens: columns.vens[i] ?? null,
+    };
   });
 }
 
 export function csvOf(columns: Columns): Blob {
-  const lines = rowsOf(columns).map((r) => [r.at, r.used ?? "", r.baseline ?? "", r.target ?? "", r.vens ?? ""].join(","));
+  const lines = rowsOf(columns).map((r) =>
+    [r.at, r.used ?? "", r.baseline ?? "", r.target ?? "", r.vens ?? ""].join(","),
+  );
   return new Blob([["at,used_kw,baseline_kw,target_kw,vens", ...lines, ""].join("\r\n")], { type: "text/csv" });
 }

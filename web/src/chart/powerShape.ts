@@ -1,14 +1,14 @@
 // How the main chart is drawn: means as steps, so that an area is an energy; lines told apart by dash as well as by
 // colour; the event's window shaded.
-import uPlot from "uplot";
+import type uPlot from "uplot";
 import { platformNow } from "../clock";
 import { colour } from "../theme";
-import { inZone, lonePoints, timeAxis, valueAxis } from "./axes";
+import { inZone, lonePoints, steps, timeAxis, valueAxis } from "./axes";
 import type { Shape } from "./Plot";
 
 const USED = 1;
 const BASELINE = 2;
-const steps = uPlot.paths.stepped?.({ align: 1 }) ?? (() => null);
+const paths = steps("start");
 
 export function powerShape(zone: string, event: [number, number] | null): () => Shape {
   return () => ({
@@ -17,9 +17,15 @@ export function powerShape(zone: string, event: [number, number] | null): () => 
     scales: { y: { range: (_, low, high) => fromZero(low, high) } },
     series: [
       {},
-      { stroke: () => colour("--used"), paths: steps, fill: () => colour("--used-wash"), width: 2, points: lonePoints(2, "--used") },
-      { stroke: () => colour("--baseline"), paths: steps, width: 1.75, dash: [6, 4], points: { show: false } },
-      { stroke: () => colour("--target"), paths: steps, width: 1.75, dash: [2, 3], points: { show: false } },
+      {
+        stroke: () => colour("--used"),
+        paths,
+        fill: () => colour("--used-wash"),
+        width: 2,
+        points: lonePoints(2, "--used"),
+      },
+      { stroke: () => colour("--baseline"), paths, width: 1.75, dash: [6, 4], points: { show: false } },
+      { stroke: () => colour("--target"), paths, width: 1.75, dash: [2, 3], points: { show: false } },
     ],
     bands: [{ series: [BASELINE, USED], fill: () => colour("--shed-wash"), dir: -1 }],
     hooks: { drawClear: [(u) => shade(u, event)] },

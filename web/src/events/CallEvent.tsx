@@ -18,7 +18,8 @@ const FIRST_PROGRAM = "demand-response";
 export function CallEvent({ onClose }: { onClose: () => void }) {
   const programs = useLoad<Page<Program>>("/v1/programs?limit=1000");
   const free = usePlatform((p) => p.power?.controllable_kw ?? null);
-  const [prefill] = useState(free === null ? "" : String(Math.round(free / 2)));
+  const [proposed, propose] = useState<string | null>(null);
+  if (proposed === null && free !== null) propose(String(Number((free / 2).toPrecision(2)))); // once: it must not move under the hand
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [minutes, setMinutes] = useState({ wait: 5, last: 30 });
@@ -33,7 +34,12 @@ export function CallEvent({ onClose }: { onClose: () => void }) {
       if (none) await post("/v1/programs", { program_id, name: program_id });
       const wait = Math.max(minutes.wait * 60_000, SENDING_MS * clockSpeed()); // the past is refused
       const start = Math.ceil((platformNow() + wait) / 60_000) * 60_000;
-      const draft: EventDraft = { program_id, start_at: iso(start), end_at: iso(start + minutes.last * 60_000), target_kw: Number(form.get("target")) };
+      const draft: EventDraft = {
+        program_id,
+        start_at: iso(start),
+        end_at: iso(start + minutes.last * 60_000),
+        target_kw: Number(form.get("target")),
+      };
       const event = await post<GridEvent>("/v1/events", draft);
       putEvents([event]);
       setChoice("event", event.event_id);
@@ -50,7 +56,13 @@ export function CallEvent({ onClose }: { onClose: () => void }) {
         <label>
           Program
           {none ? (
-            <input name="program" defaultValue={FIRST_PROGRAM} required pattern="[A-Za-z0-9_\-]{1,64}" title="1 to 64 of A-Z a-z 0-9 _ -" />
+            <input
+              name="program"
+              defaultValue={FIRST_PROGRAM}
+              required
+              pattern="[A-Za-z0-9_\-]{1,64}"
+              title="1 to 64 of A-Z a-z 0-9 _ -"
+            />
           ) : (
             <select name="program" required disabled={programs.data === null}>
               {programs.data?.items.map((p) => (
@@ -63,16 +75,35 @@ export function CallEvent({ onClose }: { onClose: () => void }) {
           {none && <small>The first program: it will be made with this name.</small>}
         </label>
         <div className="form-row">
-          <Minutes label="Starts in" value={minutes.wait} least={0} onChange={(wait) => setMinutes({ ...minutes, wait })} />
+          <Minutes
+            label="Starts in"
+            value={minutes.wait}
+            least={0}
+            onChange={(wait) => setMinutes({ ...minutes, wait })}
+          />
           <Minutes label="Lasts" value={minutes.last} least={1} onChange={(last) => setMinutes({ ...minutes, last })} />
         </div>
         <Preview {...minutes} />
         <label>
           Target
           <span className="with-unit">
-            <input name="target" type="number" inputMode="decimal" min="0.1" step="any" defaultValue={prefill} required /> <span>kW less than the baseline</span>
+            <input
+              name="target"
+              type="number"
+              inputMode="decimal"
+              min="0.1"
+              step="any"
+              value={proposed ?? ""}
+              onChange={(e) => propose(e.target.value)}
+              required
+            />{" "}
+            <span>kW less than the baseline</span>
           </span>
-          <small>{free === null ? "What is controllable now is not known." : `${kw(free)} is controllable now; half of it is proposed.`}</small>
+          <small>
+            {free === null
+              ? "What is controllable now is not known."
+              : `${kw(free)} is controllable now; half of it is proposed.`}
+          </small>
         </label>
         <ProblemNote problem={problem ?? programs.problem} />
         <div className="form-end">
@@ -88,12 +119,30 @@ export function CallEvent({ onClose }: { onClose: () => void }) {
   );
 }
 
-function Minutes({ label, value, least, onChange }: { label: string; value: number; least: number; onChange: (value: number) => void }) {
+function Minutes({
+  label,
+  value,
+  least,
+  onChange,
+}: {
+  label: string;
+  value: number;
+  least: number;
+  onChange: (value: number) => void;
+}) {
   return (
     <label>
       {label}
       <span className="with-unit">
-        <input type="number" inputMode="numeric" min={least} step="1" required value={Number.isNaN(value) ? "" : value} onChange={(e) => onChange(e.target.valueAsNumber)} />{" "}
+        <input
+          type="number"
+          inputMode="numeric"
+          min={least}
+          step="1"
+          required
+          value={Number.isNaN(value) ? "" : value}
+          onChange={(e) => onChange(e.target.valueAsNumber)}
+        />{" "}
         <span>min</span>
       </span>
     </label>
@@ -108,7 +157,8 @@ function Preview({ wait, last }: { wait: number; last: number }) {
   return (
     <p className="quiet preview">
       {span(now + wait * 60_000, now + (wait + last) * 60_000, now, zone)}, platform time
-      {speed !== 1 && ` ×${speed}: begins in ${duration((wait * 60) / speed)} and lasts ${duration((last * 60) / speed)} of your time`}
+      {speed !== 1 &&
+        ` ×${speed}: begins in ${duration((wait * 60) / speed)} and lasts ${duration((last * 60) / speed)} of your time`}
     </p>
   );
 }

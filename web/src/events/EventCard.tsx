@@ -57,22 +57,44 @@ function Progress({ event, start, end, now }: { event: GridEvent; start: number;
   const used = usePlatform((p) => p.power?.used_kw ?? null);
   const baseline = baselineAt(useBaseline(event), now / 1000);
   const delivered = used === null || baseline === null ? null : baseline - used;
-  const part = delivered === null || event.target_kw <= 0 ? 0 : Math.min(1.25, Math.max(0, delivered / event.target_kw));
+  const part =
+    delivered === null || event.target_kw <= 0 ? 0 : Math.min(1.25, Math.max(0, delivered / event.target_kw));
   return (
     <div className="progress">
-      <Meter label="Time" part={Math.min(1, Math.max(0, (now - start) / (end - start)))} mark="time" text={`${duration((end - now) / 1000)} left`} />
+      <Meter
+        label="Time"
+        part={Math.min(1, Math.max(0, (now - start) / (end - start)))}
+        mark="time"
+        text={`${duration((end - now) / 1000)} left`}
+      />
       <Meter
         label="Delivering"
         part={part / 1.25}
         mark="shed"
         target={0.8}
-        text={delivered === null ? "no baseline yet" : `${quantity(delivered)} of ${kw(event.target_kw)} (${ratio(delivered, event.target_kw)})`}
+        text={
+          delivered === null
+            ? "no baseline yet"
+            : `${quantity(delivered)} of ${kw(event.target_kw)} (${ratio(delivered, event.target_kw)})`
+        }
       />
     </div>
   );
 }
 
-function Meter({ label, part, mark, text, target }: { label: string; part: number; mark: string; text: string; target?: number }) {
+function Meter({
+  label,
+  part,
+  mark,
+  text,
+  target,
+}: {
+  label: string;
+  part: number;
+  mark: string;
+  text: string;
+  target?: number;
+}) {
   return (
     <div className="meter">
       <span className="quiet">{label}</span>

@@ -37,13 +37,18 @@ export function Events({ focus }: { focus: GridEvent | null }) {
       <ProblemNote problem={problem} />
       {loaded && events.length === 0 && (
         <Empty title="No event yet">
-          An event asks the fleet to use less for a while. Call one: it is planned home by home, and each answer, the load and the
-          statement appear here.
+          An event asks the fleet to use less for a while. Call one: it is planned home by home, and each answer, the
+          load and the statement appear here.
         </Empty>
       )}
       <ol className="event-list">
         {events.map((event) => (
-          <EventCard key={event.event_id} event={event} chosen={event.event_id === focus?.event_id} onChoose={() => setChoice("event", event.event_id)} />
+          <EventCard
+            key={event.event_id}
+            event={event}
+            chosen={event.event_id === focus?.event_id}
+            onChoose={() => setChoice("event", event.event_id)}
+          />
         ))}
       </ol>
       {older !== null && (

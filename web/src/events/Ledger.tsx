@@ -28,7 +28,11 @@ const COLUMNS: Column<LedgerRow>[] = [
   { label: "Acked", cell: (r) => <When at={r.acked_at} />, sort: (r) => r.acked_at },
   { label: "Acting", cell: (r) => <When at={r.acting_at} />, sort: (r) => r.acting_at },
   { label: "Restored", cell: (r) => <When at={r.restored_at} />, sort: (r) => r.restored_at },
-  { label: "Cause", cell: (r) => <span className="wrap quiet">{r.cause ? words(r.cause) : ""}</span>, sort: (r) => r.cause },
+  {
+    label: "Cause",
+    cell: (r) => <span className="wrap quiet">{r.cause ? words(r.cause) : ""}</span>,
+    sort: (r) => r.cause,
+  },
 ];
 
 export function Ledger({ event }: { event: GridEvent }) {
@@ -36,7 +40,9 @@ export function Ledger({ event }: { event: GridEvent }) {
   const path = `/v1/events/${encodeURIComponent(event.event_id)}/ledger?limit=1000`;
   const { data, problem, loading } = useLoad<Page<LedgerRow>>(path, { version: `${event.state} ${counts}` });
   const [text, setText] = useState("");
-  const rows = (data?.items ?? []).filter((r) => `${r.ven_id} ${r.resource_id} ${words(r.state)}`.includes(text.toLowerCase()));
+  const rows = (data?.items ?? []).filter((r) =>
+    `${r.ven_id} ${r.resource_id} ${words(r.state)}`.includes(text.toLowerCase()),
+  );
   return (
     <>
       <div className="table-tools">
@@ -49,7 +55,13 @@ export function Ledger({ event }: { event: GridEvent }) {
         columns={COLUMNS}
         rows={rows}
         rowKey={(r) => `${r.ven_id} ${r.resource_id}`}
-        empty={loading ? "Loading…" : text ? "No row has this text." : "Not planned yet: rows appear when the event is planned, shortly before it starts."}
+        empty={
+          loading
+            ? "Loading…"
+            : text
+              ? "No row has this text."
+              : "Not planned yet: rows appear when the event is planned, shortly before it starts."
+        }
       />
     </>
   );

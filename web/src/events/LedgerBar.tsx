@@ -3,7 +3,9 @@ import { ROW_STATES, type GridEvent, type RowState } from "../api";
 import { count, words } from "../format";
 
 export function LedgerBar({ rows, legend }: { rows: GridEvent["rows"]; legend: boolean }) {
-  const present: [RowState, number][] = ROW_STATES.map((s): [RowState, number] => [s, rows[s] ?? 0]).filter(([, n]) => n > 0);
+  const present: [RowState, number][] = ROW_STATES.map((s): [RowState, number] => [s, rows[s] ?? 0]).filter(
+    ([, n]) => n > 0,
+  );
   if (present.length === 0) return null;
   const spoken = present.map(([state, n]) => `${n} ${words(state)}`).join(", ");
   return (

@@ -26,7 +26,10 @@ interface Props {
 
 export function Readings({ statement, line, onClose }: Props) {
   const zone = useZone();
-  const path = withQuery(`/v1/statements/${encodeURIComponent(statement.statement_id)}/readings`, { ven_id: line.ven_id, limit: 1000 });
+  const path = withQuery(`/v1/statements/${encodeURIComponent(statement.statement_id)}/readings`, {
+    ven_id: line.ven_id,
+    limit: 1000,
+  });
   const { data, problem } = useLoad<Page<Reading>>(path);
   const drawn = useMemo(() => {
     const items = [...(data?.items ?? [])].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
@@ -34,16 +37,42 @@ export function Readings({ statement, line, onClose }: Props) {
     const value = items.map((r) => r.value);
     return { at, value, low: value, high: value, flagged: at.filter((_, i) => (items[i]?.flags ?? 0) > 0) };
   }, [data]);
-  const window = useMemo<[number, number]>(() => [Date.parse(statement.start_at) / 1000, Date.parse(statement.end_at) / 1000], [statement]);
+  const window = useMemo<[number, number]>(
+    () => [Date.parse(statement.start_at) / 1000, Date.parse(statement.end_at) / 1000],
+    [statement],
+  );
   return (
     <Dialog title={<>Readings of {line.ven_id}</>} onClose={onClose} wide>
       <p className="quiet">
-        Delivered {hundredths(line.delivered_kwh)} kWh: baseline {hundredths(line.baseline_kwh)} less used {hundredths(line.used_kwh)}. These readings are
-        what it was reckoned from.{line.note && <> <b className="noted">{line.note}</b></>}
+        Delivered {hundredths(line.delivered_kwh)} kWh: baseline {hundredths(line.baseline_kwh)} less used{" "}
+        {hundredths(line.used_kwh)}. These readings are what it was reckoned from.
+        {line.note && (
+          <>
+            {" "}
+            <b className="noted">{line.note}</b>
+          </>
+        )}
       </p>
       <ProblemNote problem={problem} />
-      {drawn.at.length > 1 && <SeriesPlot {...drawn} unit="kW" zone={zone} size="low" event={window} label={`Readings of ${line.ven_id}`} />}
-      <Table caption={`Readings of ${line.ven_id}`} columns={COLUMNS} rows={data?.items ?? []} rowKey={(r) => `${r.at} ${r.known_at}`} pageSize={12} empty={data ? "No reading." : "Loading…"} />
+      {drawn.at.length > 1 && (
+        <SeriesPlot
+          {...drawn}
+          unit="kW"
+          zone={zone}
+          stamp="end"
+          size="low"
+          event={window}
+          label={`Readings of ${line.ven_id}`}
+        />
+      )}
+      <Table
+        caption={`Readings of ${line.ven_id}`}
+        columns={COLUMNS}
+        rows={data?.items ?? []}
+        rowKey={(r) => `${r.at} ${r.known_at}`}
+        pageSize={12}
+        empty={data ? "No reading." : "Loading…"}
+      />
     </Dialog>
   );
 }

@@ -93,10 +93,24 @@ const COLUMNS: Column<StatementLine>[] = [
   { label: "VEN", cell: (l) => l.ven_id, sort: (l) => l.ven_id },
   { label: "Baseline kWh", number: true, cell: (l) => hundredths(l.baseline_kwh), sort: (l) => l.baseline_kwh },
   { label: "Used kWh", number: true, cell: (l) => hundredths(l.used_kwh), sort: (l) => l.used_kwh },
-  { label: "Delivered kWh", number: true, cell: (l) => <b>{hundredths(l.delivered_kwh)}</b>, sort: (l) => l.delivered_kwh },
-  { label: "Gap", number: true, cell: (l) => (l.gap_seconds > 0 ? <span className="tag stale">{duration(l.gap_seconds)}</span> : "–"), sort: (l) => l.gap_seconds },
+  {
+    label: "Delivered kWh",
+    number: true,
+    cell: (l) => <b>{hundredths(l.delivered_kwh)}</b>,
+    sort: (l) => l.delivered_kwh,
+  },
+  {
+    label: "Gap",
+    number: true,
+    cell: (l) => (l.gap_seconds > 0 ? <span className="tag stale">{duration(l.gap_seconds)}</span> : "–"),
+    sort: (l) => l.gap_seconds,
+  },
   { label: "Readings", number: true, cell: (l) => count(l.readings), sort: (l) => l.readings },
-  { label: "Note", cell: (l) => (l.note ? <span className="wrap noted">{l.note}</span> : ""), sort: (l) => l.note || null },
+  {
+    label: "Note",
+    cell: (l) => (l.note ? <span className="wrap noted">{l.note}</span> : ""),
+    sort: (l) => l.note || null,
+  },
 ];
 
 function Lines({ summary }: { summary: StatementSummary }) {
@@ -124,8 +138,9 @@ function Lines({ summary }: { summary: StatementSummary }) {
       {data && (
         <div className="panel-foot">
           <p className="quiet">
-            {count(data.vens)} homes, rule <code>{data.rule}</code>, from what was known at <When at={data.known_at} withZone />. Digest{" "}
-            <code title={data.digest}>{data.digest.slice(0, 16)}…</code> <Copy text={data.digest} label="Copy the digest" />
+            {count(data.vens)} homes, rule <code>{data.rule}</code>, from what was known at{" "}
+            <When at={data.known_at} withZone />. Digest <code title={data.digest}>{data.digest.slice(0, 16)}…</code>{" "}
+            <Copy text={data.digest} label="Copy the digest" />
           </p>
           <button type="button" className="button small" onClick={() => void csv()}>
             <Icon name="save" />

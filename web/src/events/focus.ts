@@ -6,7 +6,8 @@ import { usePlatform } from "../platform";
 import { useChoice } from "../url";
 
 const active = (event: GridEvent) => Number(event.state === "active");
-const byStart = (a: GridEvent, b: GridEvent) => active(b) - active(a) || Date.parse(b.start_at) - Date.parse(a.start_at);
+const byStart = (a: GridEvent, b: GridEvent) =>
+  active(b) - active(a) || Date.parse(b.start_at) - Date.parse(a.start_at);
 
 /** What acts now, then the newest start first. */
 export function useEvents(): GridEvent[] {

@@ -19,7 +19,12 @@ const COLUMNS: Column<Resource>[] = [
   { label: "State", cell: (r) => (r.shed ? <Badge tone="shed">shedding</Badge> : "–"), sort: (r) => r.shed },
   { label: "Power kW", number: true, cell: (r) => hundredths(r.power_kw), sort: (r) => r.power_kw },
   { label: "Rated kW", number: true, cell: (r) => hundredths(r.rated_kw), sort: (r) => r.rated_kw },
-  { label: "Sheddable kW", number: true, cell: (r) => (r.sheddable ? hundredths(r.sheddable_kw) : "no"), sort: (r) => r.sheddable_kw },
+  {
+    label: "Sheddable kW",
+    number: true,
+    cell: (r) => (r.sheddable ? hundredths(r.sheddable_kw) : "no"),
+    sort: (r) => r.sheddable_kw,
+  },
 ];
 
 export function VenDialog({ venId, onClose }: { venId: string; onClose: () => void }) {
@@ -33,12 +38,18 @@ export function VenDialog({ venId, onClose }: { venId: string; onClose: () => vo
       <ProblemNote problem={problem} />
       {ven && (
         <dl className="facts">
-          <Fact name="State"><VenState ven={ven} /></Fact>
-          <Fact name="VEN"><code>{ven.ven_id}</code></Fact>
+          <Fact name="State">
+            <VenState ven={ven} />
+          </Fact>
+          <Fact name="VEN">
+            <code>{ven.ven_id}</code>
+          </Fact>
           <Fact name="Site">{ven.site_name}</Fact>
           <Fact name="Power">{kw(ven.power_kw)}</Fact>
           <Fact name="Sheddable">{kw(ven.sheddable_kw)}</Fact>
-          <Fact name="Last seen"><When at={ven.last_seen_at} withZone /></Fact>
+          <Fact name="Last seen">
+            <When at={ven.last_seen_at} withZone />
+          </Fact>
         </dl>
       )}
       <h3 className="sub">Power, last {HOURS} h</h3>
@@ -48,7 +59,14 @@ export function VenDialog({ venId, onClose }: { venId: string; onClose: () => vo
         <SeriesPlot {...chart} unit="kW" zone={zone} size="low" label={`Power of ${venId}`} />
       )}
       <h3 className="sub">Loads</h3>
-      <Table caption={`Loads of ${venId}`} columns={COLUMNS} rows={ven?.resources ?? []} rowKey={(r) => r.resource_id} pageSize={20} empty={ven ? "It declared no load." : "Loading…"} />
+      <Table
+        caption={`Loads of ${venId}`}
+        columns={COLUMNS}
+        rows={ven?.resources ?? []}
+        rowKey={(r) => r.resource_id}
+        pageSize={20}
+        empty={ven ? "It declared no load." : "Loading…"}
+      />
     </Dialog>
   );
 }

@@ -9,7 +9,15 @@ import { When } from "../parts/When";
 const TONES: Record<LoadedFile["state"], Tone> = { loaded: "plain", partly_loaded: "stale", failed: "danger" };
 
 const COLUMNS: Column<LoadedFile>[] = [
-  { label: "File", cell: (f) => <span className="wrap" title={f.digest}>{f.name}</span>, sort: (f) => f.name },
+  {
+    label: "File",
+    cell: (f) => (
+      <span className="wrap" title={f.digest}>
+        {f.name}
+      </span>
+    ),
+    sort: (f) => f.name,
+  },
   { label: "Datasets", cell: (f) => <span className="wrap">{f.dataset || "–"}</span>, sort: (f) => f.dataset },
   { label: "State", cell: (f) => <Badge tone={TONES[f.state]}>{words(f.state)}</Badge>, sort: (f) => f.state },
   { label: "Readings", number: true, cell: (f) => count(f.rows), sort: (f) => f.rows },

@@ -59,7 +59,9 @@ function SeriesOf({ sources, files }: { sources: string[]; files: number }) {
     query: () => ({ source, q: sought, limit: MOST }),
   });
   const found = data?.items ?? [];
-  const named = useLoad<Declaration>(chosen === null || found.some((s) => s.series_id === chosen) ? null : `/v1/series/${encodeURIComponent(chosen)}`);
+  const named = useLoad<Declaration>(
+    chosen === null || found.some((s) => s.series_id === chosen) ? null : `/v1/series/${encodeURIComponent(chosen)}`,
+  );
   const shown = found.find((s) => s.series_id === chosen) ?? named.data ?? found[0];
   return (
     <div className="market">

@@ -23,11 +23,16 @@ export function MarketChart({ series }: { series: Declaration }) {
   useEffect(() => {
     const stop = new AbortController();
     const load = zoom ? part(series, zoom, stop.signal) : whole(series, stop.signal);
-    load.then(setChart).catch((error: unknown) => !stop.signal.aborted && setProblem(error instanceof Problem ? error : null));
+    load
+      .then(setChart)
+      .catch((error: unknown) => !stop.signal.aborted && setProblem(error instanceof Problem ? error : null));
     return () => stop.abort();
   }, [series, zoom]);
 
-  const values = withQuery(`/v1/series/${encodeURIComponent(series.series_id)}/values`, { start: chart?.start, end: chart?.end });
+  const values = withQuery(`/v1/series/${encodeURIComponent(series.series_id)}/values`, {
+    start: chart?.start,
+    end: chart?.end,
+  });
   const empty = chart !== null && chart.at.length === 0;
   return (
     <div className="series-chart">
@@ -36,7 +41,15 @@ export function MarketChart({ series }: { series: Declaration }) {
       </h3>
       <ProblemNote problem={problem} />
       {chart && !empty ? (
-        <SeriesPlot {...chart} unit={series.unit} zone={zone} size="middle" range={zoom ?? extent(chart)} label={series.series_id} onZoom={(a, b) => setZoom([a, b])} />
+        <SeriesPlot
+          {...chart}
+          unit={series.unit}
+          zone={zone}
+          size="middle"
+          range={zoom ?? extent(chart)}
+          label={series.series_id}
+          onZoom={(a, b) => setZoom([a, b])}
+        />
       ) : (
         <p className="quiet pad">{empty ? "No value in this range." : "Loading…"}</p>
       )}
@@ -51,14 +64,25 @@ export function MarketChart({ series }: { series: Declaration }) {
         <Fact name="A gap is">more than {duration(Math.max(series.hold_s, series.step_s))} without a value</Fact>
       </dl>
       <div className="panel-foot">
-        <p className="quiet">{zoom ? "" : "Drag over the chart to look closer. "}Drawn from the start of each interval.</p>
+        <p className="quiet">
+          {zoom ? "" : "Drag over the chart to look closer. "}Drawn from the start of each interval.
+        </p>
         <div className="buttons">
           {zoom && (
             <button type="button" className="button small" onClick={() => setZoom(null)}>
               Whole series
             </button>
           )}
-          <button type="button" className="button small" disabled={!chart} onClick={() => void saveCsv(values, `${series.series_id}.csv`).catch((e: unknown) => setProblem(e instanceof Problem ? e : null))}>
+          <button
+            type="button"
+            className="button small"
+            disabled={!chart}
+            onClick={() =>
+              void saveCsv(values, `${series.series_id}.csv`).catch((e: unknown) =>
+                setProblem(e instanceof Problem ? e : null),
+              )
+            }
+          >
             <Icon name="save" />
             CSV
           </button>

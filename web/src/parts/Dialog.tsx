@@ -15,7 +15,8 @@ export function Dialog({ title, onClose, wide = false, children }: Props) {
   useLayoutEffect(() => {
     const dialog = box.current;
     dialog?.showModal();
-    const first = dialog?.querySelector<HTMLElement>("form input, form select") ?? dialog?.querySelector<HTMLElement>("h2");
+    const first =
+      dialog?.querySelector<HTMLElement>("form :is(input, select):enabled") ?? dialog?.querySelector<HTMLElement>("h2");
     first?.focus();
     return () => dialog?.close();
   }, []);
@@ -32,7 +33,9 @@ export function Dialog({ title, onClose, wide = false, children }: Props) {
     >
       <div className="dialog-body">
         <header className="dialog-head">
-          <h2 id={id} tabIndex={-1}>{title}</h2>
+          <h2 id={id} tabIndex={-1}>
+            {title}
+          </h2>
           <button type="button" className="icon-button" aria-label="Close" onClick={onClose}>
             <Icon name="close" />
           </button>

@@ -47,7 +47,15 @@ export function Command({ text }: { text: string }) {
 }
 
 /** Copies a text and says so for a moment. */
-export function Copy({ text, label, children }: { text: string | (() => string); label: string; children?: ReactNode }) {
+export function Copy({
+  text,
+  label,
+  children,
+}: {
+  text: string | (() => string);
+  label: string;
+  children?: ReactNode;
+}) {
   const [done, setDone] = useState(false);
   const copy = async () => {
     const what = typeof text === "string" ? text : text();
@@ -60,7 +68,13 @@ export function Copy({ text, label, children }: { text: string | (() => string);
     }
   };
   return (
-    <button type="button" className={children ? "button small" : "icon-button"} title={label} aria-label={children ? undefined : label} onClick={() => void copy()}>
+    <button
+      type="button"
+      className={children ? "button small" : "icon-button"}
+      title={label}
+      aria-label={children ? undefined : label}
+      onClick={() => void copy()}
+    >
       <Icon name={done ? "check" : children ? "code" : "copy"} />
       {children && <span aria-live="polite">{done ? "Copied" : children}</span>}
     </button>

@@ -30,7 +30,9 @@ export function Table<Row>(props: Props<Row>) {
   const pages = Math.max(1, Math.ceil(sorted.length / pageSize));
   const page = Math.min(wanted, pages - 1);
   const turn = (column: number) =>
-    setOrder((old) => (old?.column === column ? { column, down: !old.down } : { column, down: columns[column]?.number ?? false }));
+    setOrder((old) =>
+      old?.column === column ? { column, down: !old.down } : { column, down: columns[column]?.number ?? false },
+    );
 
   return (
     <>
@@ -40,16 +42,31 @@ export function Table<Row>(props: Props<Row>) {
           <thead>
             <tr>
               {columns.map((column, i) => (
-                <Head key={column.label} column={column} sorted={order?.column === i ? order.down : null} onSort={() => turn(i)} />
+                <Head
+                  key={column.label}
+                  column={column}
+                  sorted={order?.column === i ? order.down : null}
+                  onSort={() => turn(i)}
+                />
               ))}
             </tr>
           </thead>
           <tbody>
             {sorted.slice(page * pageSize, (page + 1) * pageSize).map((row) => (
-              <tr key={rowKey(row)} className={`${rowClass?.(row) ?? ""}${onOpen ? " opens" : ""}`} onClick={onOpen && (() => onOpen(row))}>
+              <tr
+                key={rowKey(row)}
+                className={`${rowClass?.(row) ?? ""}${onOpen ? " opens" : ""}`}
+                onClick={onOpen && (() => onOpen(row))}
+              >
                 {columns.map((column, i) => (
                   <td key={column.label} className={column.number ? "number" : ""}>
-                    {i === 0 && onOpen ? <button type="button" className="link">{column.cell(row)}</button> : column.cell(row)}
+                    {i === 0 && onOpen ? (
+                      <button type="button" className="link">
+                        {column.cell(row)}
+                      </button>
+                    ) : (
+                      column.cell(row)
+                    )}
                   </td>
                 ))}
               </tr>
@@ -66,7 +83,12 @@ export function Table<Row>(props: Props<Row>) {
 function Head<Row>({ column, sorted, onSort }: { column: Column<Row>; sorted: boolean | null; onSort: () => void }) {
   const state = sorted === null ? "none" : sorted ? "descending" : "ascending";
   return (
-    <th scope="col" aria-sort={column.sort ? state : undefined} className={column.number ? "number" : ""} title={column.hint}>
+    <th
+      scope="col"
+      aria-sort={column.sort ? state : undefined}
+      className={column.number ? "number" : ""}
+      title={column.hint}
+    >
       {column.sort ? (
         <button type="button" onClick={onSort} className={sorted === null ? "" : "sorted"}>
           {column.label}
@@ -93,10 +115,22 @@ function Pager({ page, pages, rows, size, onPage }: PagerProps) {
       <span className="quiet">
         {count(page * size + 1)}–{count(Math.min(rows, (page + 1) * size))} of {count(rows)}
       </span>
-      <button type="button" className="icon-button" aria-label="Previous page" disabled={page === 0} onClick={() => onPage(page - 1)}>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label="Previous page"
+        disabled={page === 0}
+        onClick={() => onPage(page - 1)}
+      >
         <Icon name="left" />
       </button>
-      <button type="button" className="icon-button" aria-label="Next page" disabled={page >= pages - 1} onClick={() => onPage(page + 1)}>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label="Next page"
+        disabled={page >= pages - 1}
+        onClick={() => onPage(page + 1)}
+      >
         <Icon name="right" />
       </button>
     </nav>
