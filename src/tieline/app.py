@@ -312,7 +312,9 @@ def _http(settings: Settings, ports: Ports, fleet: Fleet, parts: Sequence[Part])
         middleware=[doors.Conditional],
         after_request=doors.finish,
         compression_config=CompressionConfig(backend="gzip", minimum_size=1024, exclude=["/v1/live"]),
-        openapi_config=OpenAPIConfig("Tieline", __version__, path="/schema", render_plugins=[JsonRenderPlugin()]),
+        openapi_config=OpenAPIConfig(
+            "Tieline", __version__, path="/schema", use_handler_docstrings=True, render_plugins=[JsonRenderPlugin()]
+        ),
         request_max_body_size=4_000_000,
     )
 

@@ -3,11 +3,11 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from tests.e2e.platform import Platform
+from tieline.base.time import iso, parse_instant
 from tieline.ven.control import Control
 from tieline.ven.session import Session
 from tieline.wires.mqtt.messages import ACK, LOADS, METER, Command, Load, Loads, LoadState, Meter, Sample
-
-from .platform import Platform
 
 BASE_KW, HEATER_KW = 0.5, 3.0
 HEATER = "heater"
@@ -63,3 +63,25 @@ class Home:
         await self.session.drained()
         self.confirmed |= self._sent
         self._sent = {}
+
+
+async def assert_nothing_lost_nothing_twice(platform: Platform, homes: list[Home]) -> None:
+    """What the broker confirmed to the homes is what /v1 serves: each reading, once, with its value."""
+    for home in homes:
+        await asyncio.wait_for(home.drained(), 60)
+    for home in homes:
+        confirmed, found = dict(home.confirmed), list[tuple[datetime, float]]()
+        for _ in range(150):
+            found = [one for one in await _stored(platform, home) if one[0] in confirmed]
+            if len(found) >= len(confirmed):
+                break
+            await asyncio.sleep(0.2)
+        assert len(found) == len(confirmed), f"{home.ven_id}: {len(confirmed)} confirmed, {len(found)} there"
+        assert dict(found) == confirmed
+
+
+async def _stored(platform: Platform, home: Home) -> list[tuple[datetime, float]]:
+    start = min(home.confirmed, default=datetime.now(UTC)) - timedelta(seconds=1)
+    window = {"start": iso(start), "end": iso(datetime.now(UTC) + timedelta(minutes=1)), "limit": 50_000}
+    answer = await asyncio.to_thread(platform.get, f"/v1/series/{home.ven_id}.power_kw/values", **window)
+    return [(parse_instant(one["at"]), one["value"]) for one in answer["items"]]

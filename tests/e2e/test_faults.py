@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.home import BASE_KW, HEATER_KW, Home
+from tests.e2e.home import BASE_KW, HEATER_KW, Home, assert_nothing_lost_nothing_twice
 from tests.e2e.platform import Platform
-from tieline.base.time import iso, parse_instant
+from tieline.base.time import iso
 
 QUICK = {"lead_s": 1, "ack_s": 3, "resend_s": 1, "escalate_s": 30, "settle_delay_s": 3, "series_seal_seconds": 2}
 HOMES = 4
@@ -66,34 +66,6 @@ async def finished(platform: Platform, event_id: str) -> dict[str, Any]:
 
     found: dict[str, Any] = await _until(over, "every load came back", 90)
     return found
-
-
-async def stored(platform: Platform, home: Home) -> list[tuple[datetime, float]]:
-    """The values since the test began, as /v1 serves them."""
-    start = min(home.confirmed, default=datetime.now(UTC)) - timedelta(seconds=1)
-    window = {"start": iso(start), "end": iso(datetime.now(UTC) + timedelta(minutes=1)), "limit": 50_000}
-    answer = await asyncio.to_thread(platform.get, f"/v1/series/{home.ven_id}.power_kw/values", **window)
-    return [(parse_instant(one["at"]), one["value"]) for one in answer["items"]]
-
-
-async def assert_nothing_lost_nothing_twice(platform: Platform, homes: list[Home]) -> None:
-    for home in homes:
-        await asyncio.wait_for(home.drained(), 30)
-    for home in homes:
-        confirmed = dict(home.confirmed)
-
-        async def all_there(
-            home: Home = home, confirmed: dict[datetime, float] = confirmed
-        ) -> list[tuple[datetime, float]]:
-            return [one for one in await stored(platform, home) if one[0] in confirmed]
-
-        for _ in range(100):
-            found = await all_there()
-            if len(found) >= len(confirmed):
-                break
-            await asyncio.sleep(0.2)
-        assert dict(found) == confirmed, f"{home.ven_id}: {len(confirmed)} confirmed, {len(found)} there"
-        assert len(found) == len(confirmed)
 
 
 @pytest.mark.parametrize("victim", ["platform", "nats-server", "both"])

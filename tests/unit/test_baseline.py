@@ -151,14 +151,9 @@ loads = st.floats(0.25, 8.0)
 @st.composite
 def histories(draw: st.DrawFn, vens: int = 3) -> tuple[History, Floats]:
     n_days = draw(st.integers(8, 20))
-    history = {
-        WEDNESDAY - timedelta(days=n): (
-            draw(arrays(np.float64, (vens, WINDOW), elements=loads)),
-            draw(arrays(np.float64, (vens, STEPS), elements=loads)),
-        )
-        for n in range(1, n_days + 1)
-    }
-    return history, draw(arrays(np.float64, (vens, WINDOW), elements=loads))
+    kw = draw(arrays(np.float64, (n_days + 1, vens, WINDOW + STEPS), elements=loads))
+    history = {WEDNESDAY - timedelta(days=n): (kw[n, :, :WINDOW], kw[n, :, WINDOW:]) for n in range(1, n_days + 1)}
+    return history, kw[0, :, :WINDOW]
 
 
 def same(one: Baselines, other: Baselines) -> None:

@@ -39,7 +39,7 @@ def test_a_gap_is_drawn_as_one_and_the_points_stand_where_intervals_begin() -> N
 
 def test_flagged_readings_are_told() -> None:
     drawn = chart(SERIES, DAY, rows([1, 2], [1.0, 2.0], [0, int(Flag.LATE)]), 100)
-    assert drawn.flagged == [(START + timedelta(minutes=2)).timestamp()]
+    assert drawn.flagged == [(START + timedelta(minutes=1)).timestamp()]
 
 
 def test_nothing_is_an_empty_chart() -> None:

@@ -85,7 +85,7 @@ async def test_a_list_is_read_to_its_end() -> None:
 
 
 def test_the_agent_needs_neither_the_platforms_libraries_nor_its_slices() -> None:
-    heavy = "numpy pyarrow sqlalchemy duckdb litestar nats rich structlog tieline.ports tieline.registry"
+    heavy = "numpy pyarrow sqlalchemy duckdb litestar nats structlog tieline.ports tieline.registry"
     modules = "tieline.ven.client, tieline.ven.control, tieline.ven.session"
     check = f"import sys, {modules}; sys.exit(str(sorted(set('{heavy}'.split()) & set(sys.modules)) or ''))"
     ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=False)

@@ -151,7 +151,7 @@ export interface LedgerRow {
 export interface Baseline {
   event_id: string;
   rule: string;
-  known_at: string;
+  known_at: string | null; // null until it is frozen, at the event's start
   start_at: string;
   end_at: string;
   step_s: number;

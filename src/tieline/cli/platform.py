@@ -140,7 +140,7 @@ def load(files: tuple[Path, ...], as_json: bool) -> None:
     if not as_json:
         for one in outcomes:
             for finding in one.file.findings:
-                click.echo(f"  {one.file.name}: {finding.rule}: {finding.detail}")
+                click.echo(f"  {one.file.name}: {finding.kind} ({finding.count}): {finding.detail}")
     raise SystemExit(2 if any(one.file.state == "failed" for one in outcomes) else 0)
 
 

@@ -8,6 +8,7 @@ from litestar import Request, Response, get
 from litestar.params import FromPath, Parameter
 
 from tieline.base.time import iso, parse_instant
+from tieline.dispatch import reads as dispatch
 from tieline.doors import Cursor, Limit, Page, WithRows, WithSeries, after, csv_response, page, wants_csv
 from tieline.settlement import reads
 from tieline.settlement.model import LeftOut, Statement, StatementLine, Summary
@@ -18,7 +19,7 @@ class BaselineView(msgspec.Struct, frozen=True):
 
     event_id: str
     rule: str
-    known_at: datetime
+    known_at: datetime | None
     start_at: datetime
     end_at: datetime
     step_s: int
@@ -37,7 +38,11 @@ class Reading(msgspec.Struct, frozen=True):
 
 @get("/v1/events/{event_id:str}/baseline")
 async def show_baseline(event_id: FromPath[str], rows: WithRows) -> BaselineView:
-    frozen = await rows.read(lambda reader: reads.the_baseline(reader, event_id))
+    """The baseline frozen at the event's start; until then `known_at` is null and there are no steps."""
+    event = await dispatch.event(rows, event_id)
+    frozen = await rows.read(lambda reader: reads.find_baseline(reader, event_id))
+    if frozen is None:
+        return BaselineView(event_id, "", None, event.start_at, event.end_at, 0, [], [], 0, [])
     return BaselineView(
         frozen.event_id,
         frozen.rule,

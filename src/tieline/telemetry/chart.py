@@ -34,7 +34,8 @@ def chart(series: Declaration, span: Span, rows: pa.Table, points: int) -> Chart
     at = rows["at"].cast(pa.int64()).to_numpy() / 1e6
     if series.stamp is Stamp.END:
         at = at - series.step_s
-    value = rows["value"].to_numpy()
+    value, flags = rows["value"].to_numpy(), rows["flags"].to_numpy()
+    odd = at[flags != 0][:MOST_FLAGGED]
     if len(value) > points:
         width = span.seconds / points
         which = ((at - micros(span.start) / 1e6) // width).astype(np.int64)
@@ -48,8 +49,6 @@ def chart(series: Declaration, span: Span, rows: pa.Table, points: int) -> Chart
         at = at[firsts]
     else:
         width, mean, low, high = 0.0, value, value, value
-    flags = rows["flags"].to_numpy()
-    odd = rows["at"].cast(pa.int64()).to_numpy()[flags != 0][:MOST_FLAGGED] / 1e6
     longest = max(series.hold_s, series.step_s) + width
     times, means, lows, highs = _gapped(at, longest, mean, low, high)
     return Chart(series, span.start, span.end, times, means, lows, highs, [float(one) for one in odd])

@@ -8,10 +8,11 @@ What the store cannot hold any more is dropped from its old end, and counted.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import aiomqtt
 import msgspec
@@ -82,8 +83,9 @@ class Session:
         pause = FIRST_PAUSE_S
         while True:
             try:
-                async with self._client() as client:
+                async with self._connection() as client:
                     await client.subscribe(topic(COMMAND, self.ven_id), qos=0)
+                    _heed_cancellation()
                     self.connected.set()
                     self.trouble, pause = "", FIRST_PAUSE_S
                     await self._exchange(client)
@@ -92,8 +94,22 @@ class Session:
                 log.info("%s is not connected: %s", self.ven_id, self.trouble)
             finally:
                 self.connected.clear()
+            _heed_cancellation()
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  spreads a fleet's return, no secret
             pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[aiomqtt.Client]:
+        """aiomqtt must not be cancelled while it connects, or it leaves a socket behind: let it finish, then leave."""
+        client = self._client()
+        connecting = asyncio.create_task(client.__aenter__())
+        try:
+            await asyncio.wait((connecting,))
+            yield connecting.result()
+        finally:
+            await asyncio.wait((connecting,))
+            if connecting.exception() is None:
+                await client.__aexit__(None, None, None)
 
     def _client(self) -> aiomqtt.Client:
         return aiomqtt.Client(
@@ -125,6 +141,7 @@ class Session:
                 await client.publish(*message, qos=1)
                 if self._store and self._store[0] is message:  # the bound may have pushed it out meanwhile
                     self._store.popleft()
+                _heed_cancellation()
             self._empty.set()
             self._stored.clear()
             await self._stored.wait()
@@ -140,3 +157,11 @@ class Session:
                 log.warning("%s was sent a command that is none: %s", self.ven_id, error)
             else:
                 self._on_command(command)
+
+
+def _heed_cancellation() -> None:
+    """aiomqtt waits with `wait_for`, which before Python 3.12 may swallow a cancellation (cpython issue 86296), and an
+    error while leaving takes the place of one: raise it again."""
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError

@@ -27,11 +27,12 @@ export function useFocus(): GridEvent | null {
   );
 }
 
-/** What the homes would have used; null until the event has started. */
+/** What the homes would have used; null until it is frozen, at the event's start. */
 export function useBaseline(event: GridEvent | null): Baseline | null {
   const started = event !== null && event.started_at !== null;
   const path = started ? `/v1/events/${encodeURIComponent(event.event_id)}/baseline` : null;
-  return useLoad<Baseline>(path, { version: event?.state, everyMs: event?.state === "active" ? 5_000 : 0 }).data;
+  const found = useLoad<Baseline>(path, { version: event?.state, everyMs: event?.state === "active" ? 5_000 : 0 }).data;
+  return found?.known_at ? found : null;
 }
 
 /** The baseline's power at an instant, in seconds since 1970: that of the latest step begun by then. */

@@ -1,6 +1,7 @@
 """The Log on JetStream: streams of our own, and the broker's stream of what devices published."""
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -60,7 +61,7 @@ class NatsDelivery:
         self._acknowledge = acknowledge
 
     async def done(self) -> None:
-        """Raises `Unready` when the server did not hear it: the entries will then be delivered again."""
+        """When the server is gone and does not hear it, the entries are delivered again."""
         await self._acknowledge(self._messages)
 
 
@@ -213,12 +214,13 @@ class NatsLog:
             await self._prepare_again(subject, group)
 
     async def _acknowledge(self, messages: Sequence[Msg]) -> None:
-        async def once() -> None:
-            for message in messages:
+        # The last is confirmed by the server, and with it those before it. If that gets lost they are delivered again,
+        # which is all that a group is promised. (Not `flush`: a late answer to one that was given up ends nats-py's
+        # reading.)
+        with asking("acknowledge a delivery"), contextlib.suppress(*_PASSING):
+            for message in messages[:-1]:
                 await self._connection.publish(message.reply)
-            await self._connection.flush(int(_TRY_S))
-
-        await self._answer("acknowledge a delivery", once)
+            await self._connection.request(messages[-1].reply, b"+ACK", timeout=_TRY_S)
 
     async def _prepare_again(self, subject: str, group: str) -> None:
         while True:

@@ -65,23 +65,35 @@ def newest(rows: pa.Table) -> pa.Table:
 
 def by_month(rows: pa.Table) -> list[tuple[str, pa.Table]]:
     """The rows of each month of `at` in UTC, by the month's name YYYY-MM."""
-    months = micros(rows, "at").view("M8[us]").astype("M8[M]")
+    at = micros(rows, "at").view("M8[us]")
+    if len(at) and (only := at.min().astype("M8[M]")) == at.max().astype("M8[M]"):
+        return [(str(only), rows)]
+    months = at.astype("M8[M]")
     names = np.unique(months)
-    if len(names) == 1:
-        return [(str(names[0]), rows)]
     return [(str(name), rows.filter(pa.array(months == name))) for name in names]
 
 
 def _order(rows: pa.Table) -> tuple[Ints | None, Ints, Ints]:
-    """How to put rows in order, None when they are and no instant comes twice; the ranks of their series; their `at`.
-
-    Ties of (known_at, seq) should not be; where they are, the order of arrival must not decide what is latest.
-    """
+    """How to put rows in order (None: they are, and no instant comes twice), the ranks of their series, their `at`."""
     series, at = _ranks(rows["series_id"]), micros(rows, "at")
     if bool(np.all((series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (at[1:] > at[:-1])))):
         return None, series, at
+    order = np.lexsort((at, series))
+    last = _last_of_run(series[order], at[order])
+    again = ~last
+    again[1:] |= ~last[:-1]
+    if again.any():
+        order[again] = order[again][_versions(rows.take(order[again]), at[order[again]], series[order[again]])]
+    return order, series, at
+
+
+def _versions(rows: pa.Table, at: Ints, series: Ints) -> Ints:
+    """The order of rows of which each has others of its instant.
+
+    Ties of (known_at, seq) should not be; where they are, the order of arrival must not decide what is latest.
+    """
     flags, value, seq = (rows[name].to_numpy() for name in ("flags", "value", "seq"))
-    return np.lexsort((flags, value, seq, micros(rows, "known_at"), at, series)), series, at
+    return np.lexsort((flags, value, seq, micros(rows, "known_at"), at, series))
 
 
 def _ranks(names: pa.ChunkedArray[Any]) -> Ints:

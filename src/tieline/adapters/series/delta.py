@@ -21,7 +21,7 @@ from tieline.adapters.series.columns import arranged, by_month, checked, latest
 from tieline.adapters.series.compaction import mergeable
 from tieline.adapters.series.engine import Engine, Limits
 from tieline.adapters.series.failures import told
-from tieline.adapters.series.files import File, measured, write
+from tieline.adapters.series.files import File, measured, stream, write
 from tieline.adapters.series.newest import Newest
 from tieline.adapters.series.places import Bucket, Folder, Place
 from tieline.adapters.series.table import Table
@@ -143,7 +143,7 @@ class DeltaSeries:
 
     def _settled(self, month: str, path: str, rows: pa.Table) -> File:
         draft = self._place.draft(path)
-        write(draft, rows)
+        write(draft, [rows])
         file = measured(draft, path, month)
         self._place.settle(path)
         return file
@@ -249,16 +249,19 @@ class DeltaSeries:
         """One file of many. What is appended meanwhile stands beside it; whoever moved one of them first has won."""
         month, path = files[0].month, _path(files[0].month, "merged")
         with told(f"compacting {len(files)} files of {self._place.url}"):
-            draft = self._place.draft(path)
+            draft, in_order = self._place.draft(path), self._engine.scratch / f"{uuid.uuid4().hex}.sorted"
             try:
                 with self._place.at_hand(files) as paths:
-                    bound = {"files": paths, "target": str(draft)}
+                    bound = {"files": paths, "target": str(in_order)}
                     self._engine.run("merge.sql", bound, timeout_s=self._limits.compact_timeout_s)
+                write(draft, stream(in_order))
                 merged = measured(draft, path, month)
                 self._place.settle(path)
             except BaseException:
                 self._place.discard(path)
                 raise
+            finally:
+                in_order.unlink(missing_ok=True)
         self._committed([merged], old=files)
 
     async def ready(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction, RemoveAction
 
+from tieline.base.series import READINGS
 from tieline.base.time import from_micros, iso, micros
 
 ROWS_A_GROUP = 122_880  # what DuckDB prunes by and shares among threads
@@ -42,16 +43,24 @@ class File(msgspec.Struct, frozen=True):
         )
 
 
-def write(path: Path, rows: pa.Table) -> None:
+def write(path: Path, tables: Iterable[pa.Table]) -> None:
     """Rows already in order. Delta packing is what makes steady instants nearly free."""
-    pq.write_table(
-        rows,
+    with pq.ParquetWriter(
         path,
+        READINGS,
         compression="zstd",
-        row_group_size=ROWS_A_GROUP,
         use_dictionary=["series_id", "value", "flags"],  # type: ignore[arg-type]
         column_encoding=dict.fromkeys(("at", "known_at", "seq"), "DELTA_BINARY_PACKED"),
-    )
+    ) as file:
+        for rows in tables:
+            file.write_table(rows, row_group_size=ROWS_A_GROUP)
+
+
+def stream(path: Path) -> Iterator[pa.Table]:
+    """A file's rows, a group at a time."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS_A_GROUP):
+            yield pa.Table.from_batches([batch]).cast(READINGS)
 
 
 def measured(local: Path, path: str, month: str) -> File:

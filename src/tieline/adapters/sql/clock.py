@@ -9,10 +9,9 @@ from tieline.base.time import Anchor, RatedClock
 from tieline.columns import Instant
 from tieline.ports import Reader, Rows, Transaction
 
-_metadata = sa.MetaData()
-_clock = sa.Table(
+CLOCK = sa.Table(
     "clock",
-    _metadata,
+    sa.MetaData(),
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("at", Instant, nullable=False),
     sa.Column("wall", sa.Double, nullable=False),
@@ -55,13 +54,13 @@ class SharedClock:
 
     async def _write(self, anchor: Anchor) -> None:
         def work(tx: Transaction) -> None:
-            tx.execute(sa.delete(_clock))
-            tx.execute(sa.insert(_clock).values(id=1, at=anchor.at, wall=anchor.wall, speed=anchor.speed))
+            tx.execute(sa.delete(CLOCK))
+            tx.execute(sa.insert(CLOCK).values(id=1, at=anchor.at, wall=anchor.wall, speed=anchor.speed))
 
         await self._rows.transaction(work)
         self._clock.anchor = anchor
 
 
 def _anchor(reader: Reader) -> Anchor | None:
-    row = reader.execute(sa.select(_clock.c.at, _clock.c.wall, _clock.c.speed)).first()
+    row = reader.execute(sa.select(CLOCK.c.at, CLOCK.c.wall, CLOCK.c.speed)).first()
     return None if row is None else Anchor(row.at, row.wall, row.speed)

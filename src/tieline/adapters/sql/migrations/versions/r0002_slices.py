@@ -10,12 +10,17 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    _identity_and_registry()
-    _telemetry_and_dispatch()
-    _settlement_and_feeds()
+    _identity()
+    _registry()
+    _series()
+    _telemetry()
+    _dispatch()
+    _ledger()
+    _settlement()
+    _feeds()
 
 
-def _identity_and_registry() -> None:
+def _identity() -> None:
     op.create_table(
         "credential",
         sa.Column("subject", sa.String(64), primary_key=True),
@@ -23,6 +28,9 @@ def _identity_and_registry() -> None:
         sa.Column("issued_at", Instant, nullable=False),
         sa.Column("revoked_at", Instant),
     )
+
+
+def _registry() -> None:
     op.create_table(
         "site",
         sa.Column("site_id", sa.String(64), primary_key=True),
@@ -49,6 +57,9 @@ def _identity_and_registry() -> None:
         sa.Column("rated_kw", sa.Double, nullable=False),
         sa.Column("sheddable", sa.Boolean, nullable=False),
     )
+
+
+def _series() -> None:
     op.create_table(
         "series",
         sa.Column("series_id", sa.String(400), primary_key=True),
@@ -65,7 +76,7 @@ def _identity_and_registry() -> None:
     op.create_index("series_by_source", "series", ["source", "series_id"])
 
 
-def _telemetry_and_dispatch() -> None:
+def _telemetry() -> None:
     op.create_table(
         "dead_letter",
         sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -78,6 +89,9 @@ def _telemetry_and_dispatch() -> None:
         sa.Column("excerpt", sa.String(400), nullable=False),
         sa.Column("ven_id", sa.String(64)),
     )
+
+
+def _dispatch() -> None:
     op.create_table(
         "program",
         sa.Column("program_id", sa.String(64), primary_key=True),
@@ -99,6 +113,9 @@ def _telemetry_and_dispatch() -> None:
         sa.Column("ended_at", Instant),
     )
     op.create_index("event_by_start", "event", ["start_at", "event_id"])
+
+
+def _ledger() -> None:
     op.create_table(
         "ledger",
         sa.Column("event_id", sa.String(64), sa.ForeignKey("event.event_id"), primary_key=True),
@@ -119,7 +136,7 @@ def _telemetry_and_dispatch() -> None:
     op.create_index("ledger_by_state", "ledger", ["state", "event_id"])
 
 
-def _settlement_and_feeds() -> None:
+def _settlement() -> None:
     op.create_table(
         "frozen_baseline",
         sa.Column("event_id", sa.String(64), primary_key=True),
@@ -138,6 +155,9 @@ def _settlement_and_feeds() -> None:
     )
     op.create_index("statement_by_event", "statement", ["event_id", "known_at"])
     op.create_index("statement_by_known_at", "statement", ["known_at", "statement_id"])
+
+
+def _feeds() -> None:
     op.create_table(
         "loaded_file",
         sa.Column("digest", sa.String(64), primary_key=True),

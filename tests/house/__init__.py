@@ -1,0 +1,1 @@
+"""The house against its own rules: what code, documents and files must be, checked without any server."""
