@@ -347,7 +347,10 @@ async def test_the_baseline_at_its_door(world: World) -> None:
     async with world.door() as door:
         missing = await door.get("/v1/events/hot/baseline")
         assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
-        await world.freeze(await world.call("home-1"))
+        event = await world.call("home-1")
+        early = (await door.get("/v1/events/hot/baseline")).json()
+        assert (early["known_at"], early["at"], early["baseline_kw"]) == (None, [], [])
+        await world.freeze(event)
         body = (await door.get("/v1/events/hot/baseline")).json()
     assert body["baseline_kw"] == [4.0] * 24
     assert body["at"] == [START.timestamp() + 300 * n for n in range(24)]

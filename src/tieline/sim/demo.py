@@ -30,7 +30,7 @@ from tieline.ven.client import Client
 
 SPEED = 60
 AHEAD, LENGTH, AFTER = timedelta(minutes=6), timedelta(minutes=30), timedelta(minutes=18)
-SHARE = 0.6  # of what the fleet could give up: some drop out, and the rest must do
+SHARE = 0.35  # of what the fleet could give up
 LATE_S = 60.0
 
 

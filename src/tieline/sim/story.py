@@ -12,12 +12,12 @@ from tieline.ven.client import Client, Event, FleetNow
 PROGRAM = "summer-peak"
 AHEAD = timedelta(minutes=2)
 LENGTH = timedelta(minutes=15)
-SHARE = 0.6  # of what the fleet could shed
+SHARE = 0.35  # of what the fleet could shed
 PATIENCE_S = 60
 
 
 async def first_event(client: Client, clock: Clock) -> Event:
-    """Publish it: 15 minutes from the first whole minute that is two minutes ahead, for 60 % of the controllable load
+    """Publish it: 15 minutes from the first whole minute that is two minutes ahead, for 35 % of the controllable load
     in steps of 5 kW. Raises `Unready` when the fleet reports no load to shed within a minute."""
     fleet = await _reporting(client)
     with contextlib.suppress(Conflict):

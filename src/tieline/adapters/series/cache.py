@@ -2,64 +2,64 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
+from tieline.adapters.series.slots import Slot
 from tieline.base.errors import Broken, Refused
 
 Fetch = Callable[[str, Path], None]
 
 
 class Cache:
-    """Each process takes the first free of the folder's numbered slots, so that none evicts another's files and a
-    restarted one finds them again."""
+    """Each process has a slot of its own, so that none evicts another's files. Any thread may call."""
 
     def __init__(self, folder: Path, max_bytes: int, fetchers: int = 8) -> None:
-        self._folder, self._lock_file = _slot(folder)
-        self._max_bytes = max_bytes
+        self._slot, self._max_bytes = Slot(folder), max_bytes
+        self._slot.clear("*.part")
         self._fetchers = ThreadPoolExecutor(fetchers, "series-fetch")
         self._lock = Lock()
         self._held: Counter[str] = Counter()
-        self._sizes: OrderedDict[str, int] = OrderedDict()
-        for file in sorted(self._folder.glob("*.parquet"), key=lambda f: f.stat().st_mtime):
-            self._sizes[file.name] = file.stat().st_size
+        files = sorted(self._slot.folder.glob("*.parquet"), key=lambda file: file.stat().st_mtime)
+        self._sizes = OrderedDict((file.name, file.stat().st_size) for file in files)
 
     @contextmanager
     def holding(self, sizes: Mapping[str, int], fetch: Fetch) -> Iterator[list[str]]:
         """Local names of the files, there until the block ends. Raises `Refused` when they do not fit."""
         wanted = sum(sizes.values())
         if wanted > self._max_bytes:
-            told = f"{wanted >> 20} MiB of files are needed and the cache holds {self._max_bytes >> 20} MiB"
+            told = f"{wanted >> 10} KiB of files are needed and the cache holds {self._max_bytes >> 10} KiB"
             raise Refused(f"{told}: ask for a shorter span or enlarge the cache")
         names = {path: _name(path) for path in sizes}
         with self._lock:
             self._held.update(names.values())
         try:
-            missing = [path for path, name in names.items() if not (self._folder / name).exists()]
+            missing = [path for path, name in names.items() if not (self._slot.folder / name).exists()]
             list(self._fetchers.map(lambda path: self._bring(path, sizes[path], fetch), missing))
             self._touch(names.values())
-            yield [str(self._folder / name) for name in names.values()]
+            yield [str(self._slot.folder / name) for name in names.values()]
         finally:
             with self._lock:
                 self._held -= Counter(names.values())
 
-    def adopt(self, path: str, file: Path) -> None:
-        """Take over a file that was just sent where the others come from."""
-        size = file.stat().st_size
-        self._make_room(size)
-        os.replace(file, self._folder / _name(path))  # noqa: PTH105  both names are known; Path.replace says no more
+    def draft(self, path: str) -> Path:
+        """Where to write a file that is to be adopted."""
+        return self._slot.folder / f"{_name(path)}.{os.urandom(4).hex()}.part"
+
+    def adopt(self, path: str, draft: Path) -> None:
+        name, size = _name(path), draft.stat().st_size
         with self._lock:
-            self._sizes[_name(path)] = size
+            self._sizes[name] = size
+            self._evict(but=name)
+            draft.replace(self._slot.folder / name)
 
     def _bring(self, path: str, size: int, fetch: Fetch) -> None:
-        self._make_room(size)
-        draft = self._folder / f"{_name(path)}.{os.urandom(4).hex()}.part"
+        draft = self.draft(path)
         try:
             fetch(path, draft)
             if (got := draft.stat().st_size) != size:
@@ -68,43 +68,23 @@ class Cache:
         finally:
             draft.unlink(missing_ok=True)
 
-    def _touch(self, names: object) -> None:
+    def _touch(self, names: Iterable[str]) -> None:
         with self._lock:
-            for name in list(names):  # type: ignore[call-overload]
-                if name in self._sizes:
-                    self._sizes.move_to_end(name)
+            for name in names:
+                self._sizes.move_to_end(name)
 
-    def _make_room(self, size: int) -> None:
-        with self._lock:
-            left = sum(self._sizes.values()) + size - self._max_bytes
-            for name in [name for name in self._sizes if not self._held[name]]:
-                if left <= 0:
-                    break
-                left -= self._sizes.pop(name)
-                (self._folder / name).unlink(missing_ok=True)
+    def _evict(self, *, but: str) -> None:
+        left = sum(self._sizes.values()) - self._max_bytes
+        for name in [name for name in self._sizes if name != but and not self._held[name]]:
+            if left <= 0:
+                break
+            left -= self._sizes.pop(name)
+            (self._slot.folder / name).unlink(missing_ok=True)
 
     def close(self) -> None:
         self._fetchers.shutdown()
-        os.close(self._lock_file)
+        self._slot.close()
 
 
 def _name(path: str) -> str:
     return path.replace("/", "~")
-
-
-def _slot(folder: Path) -> tuple[Path, int]:
-    """The first slot no other process holds, and the lock that holds it."""
-    number = 0
-    while True:
-        slot = folder / str(number)
-        slot.mkdir(parents=True, exist_ok=True)
-        lock = os.open(slot / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            number += 1
-            continue
-        for part in slot.glob("*.part"):
-            part.unlink()
-        return slot, lock

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +57,7 @@ class DeltaSeries:
     @classmethod
     def in_folder(cls, folder: Path, *, limits: Limits | None = None) -> DeltaSeries:
         limits = limits or Limits()
-        return cls(Folder(folder), Engine(limits), limits)
+        return cls(Folder(folder), Engine(limits, folder.with_name(f".{folder.name}-scratch")), limits)
 
     @classmethod
     def in_bucket(  # noqa: PLR0913  what an S3 API needs to be told
@@ -76,7 +75,7 @@ class DeltaSeries:
     ) -> DeltaSeries:
         """`endpoint` None is AWS; without key id and secret the machine's own role is used."""
         limits = limits or Limits()
-        engine = Engine(limits)
+        engine = Engine(limits, cache / "scratch")
         place = Bucket(
             bucket,
             prefix=prefix,
@@ -84,7 +83,6 @@ class DeltaSeries:
             endpoint=endpoint,
             key_id=key_id,
             secret=secret,
-            drafts=engine.scratch,
             cache=Cache(cache, cache_bytes),
         )
         return cls(place, engine, limits)
@@ -106,6 +104,8 @@ class DeltaSeries:
             return False
         self._durable[writer] = position
         self._offer(rows, files)
+        if self._newest.waiting > _WAITING_ROWS:
+            self._take_in()
         try:
             self._table.checkpoint()
         except TielineError as error:
@@ -273,7 +273,6 @@ class DeltaSeries:
         await asyncio.to_thread(self._readers.shutdown)
         self._engine.close()
         self._place.close()
-        shutil.rmtree(self._engine.scratch, ignore_errors=True)
 
     async def _read(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)

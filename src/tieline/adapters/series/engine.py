@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import msgspec
 import pyarrow as pa
 
 from tieline.adapters.series.failures import told
+from tieline.adapters.series.slots import Slot
 from tieline.base.errors import Broken
 from tieline.base.series import READINGS
 
@@ -22,7 +22,7 @@ from tieline.base.series import READINGS
 class Limits(msgspec.Struct, frozen=True):
     """What reading and compacting may take: memory and threads in all, time and rows a question.
 
-    `scratch` is where DuckDB spills and compaction drafts (None: the system's temporary folder). Files no longer in
+    `scratch` is where DuckDB spills and compaction sorts (None: beside the table or in its cache). Files no longer in
     the table stay `retention` long, for readers still at them; a week at least.
     """
 
@@ -39,9 +39,11 @@ class Limits(msgspec.Struct, frozen=True):
 class Engine:
     """One database in memory that only reads files; a cursor for each question, from any thread."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.scratch = Path(tempfile.mkdtemp(prefix="tieline-series-", dir=limits.scratch))
-        with told("starting DuckDB"):
+    def __init__(self, limits: Limits, scratch: Path) -> None:
+        with told(f"starting DuckDB with {limits.scratch or scratch}"):
+            self._slot = Slot(limits.scratch or scratch)
+            self._slot.clear()
+            self.scratch = self._slot.folder
             self._db = duckdb.connect(
                 ":memory:",
                 config={
@@ -82,6 +84,7 @@ class Engine:
 
     def close(self) -> None:
         self._db.close()
+        self._slot.close()
 
 
 def _interrupt(cursor: duckdb.DuckDBPyConnection, done: threading.Event, after_s: float) -> None:

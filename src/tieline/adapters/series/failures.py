@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import duckdb
 import obstore.exceptions
 import pyarrow as pa
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from tieline.base.errors import Broken, Refused, TielineError, Unready
 
@@ -38,6 +38,8 @@ def told(doing: str) -> Iterator[None]:
     except (OSError, obstore.exceptions.BaseError) as error:
         help_ = _WOULD_HELP.get(getattr(error, "errno", None) or 0)
         raise Unready(f"{doing}: {help_ or _line(error)}") from error
+    except CommitFailedError as error:
+        raise Unready(f"{doing}: {_line(error)}") from error
     except DeltaError as error:
         family = Unready if _PASSES.search(str(error)) else Broken
         raise family(f"{doing}: {_line(error)}") from error

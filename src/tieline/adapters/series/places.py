@@ -110,7 +110,6 @@ class Bucket:
         endpoint: str | None,
         key_id: str | None,
         secret: str | None,
-        drafts: Path,
         cache: Cache,
     ) -> None:
         self.url = f"s3://{bucket}/{prefix.strip('/')}"
@@ -135,20 +134,25 @@ class Bucket:
             },
             retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
         )
-        self._drafts = drafts
         self._cache = cache
+        self._drafts: dict[str, Path] = {}
 
     def draft(self, path: str) -> Path:
-        return self._drafts / path.replace("/", "~")
+        self._drafts[path] = self._cache.draft(path)
+        return self._drafts[path]
 
     def settle(self, path: str) -> None:
-        draft = self.draft(path)
-        obstore.put(self._store, path, draft)
-        self._cache.adopt(path, draft)
+        draft = self._drafts.pop(path)
+        try:
+            obstore.put(self._store, path, draft)
+            self._cache.adopt(path, draft)
+        finally:
+            draft.unlink(missing_ok=True)
 
     def discard(self, path: str) -> None:
         """The object itself, if it was put, is left to the vacuum: whether it was is not always known."""
-        self.draft(path).unlink(missing_ok=True)
+        if draft := self._drafts.pop(path, None):
+            draft.unlink(missing_ok=True)
 
     def at_hand(self, files: Sequence[File]) -> AbstractContextManager[list[str]]:
         return self._cache.holding({file.path: file.size for file in files}, self._fetch)

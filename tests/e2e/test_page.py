@@ -1,0 +1,79 @@
+"""The page in a real browser over a real platform and fleet: what a newcomer sees, and what they can do about it."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.e2e.browser import Watched, chromium, opened
+from tests.e2e.platform import Platform
+from tieline.base.time import iso
+from tieline.sim import beside
+
+SOON = 60_000  # ms: the machine may be busy
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as one:
+        yield one
+
+
+@pytest.fixture
+def platform(platforms: Callable[..., Platform]) -> Platform:
+    """With a fleet of its own and its story, as `make up` runs it."""
+    one = platforms(speed=60, zone=beside.ZONE, clock_start_at=iso(beside.start_at()))
+    return one.start("up", "--fleet", "30")
+
+
+async def test_a_newcomer_sees_the_fleet_an_event_and_what_it_was_worth(platform: Platform, browser: Browser) -> None:
+    async with opened(browser, platform.url) as watched:
+        page = watched.page
+        await expect(page).to_have_title(re.compile("Tieline"))
+        await expect(page.get_by_text("of 30", exact=True)).to_be_visible(timeout=SOON)
+        await expect(page.get_by_text("Simulated ×60")).to_be_visible()
+        await expect(page.locator(".uplot canvas").first).to_be_visible(timeout=SOON)
+        await expect(page.get_by_text("active").first).to_be_visible(timeout=SOON)
+        await expect(page.get_by_text("shedding").first).to_be_visible(timeout=SOON)
+        await expect(page.get_by_text("of the target delivered")).to_be_visible(timeout=SOON)
+        await expect(page.get_by_text("restored").first).to_be_visible(timeout=SOON)
+        assert watched.wrong == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_an_operator_calls_an_event_and_stops_it(platform: Platform, browser: Browser, theme: str) -> None:
+    async with opened(browser, platform.url, theme="dark" if theme == "dark" else "light") as watched:
+        page = watched.page
+        await expect(page.get_by_text("of the target delivered")).to_be_visible(timeout=2 * SOON)
+        await page.get_by_role("button", name="Call an event").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_be_visible()
+        await dialog.get_by_role("button", name=re.compile("Call", re.IGNORECASE)).click()
+        await expect(dialog).to_be_hidden(timeout=SOON)
+        events = platform.get("/v1/events")["items"]
+        assert len(events) == 2
+        await _stop(watched)
+        platform.eventually(lambda: platform.get(f"/v1/events/{_newest(platform)}")["state"] == "cancelled", "it stops")
+        assert watched.wrong == []
+
+
+def _newest(platform: Platform) -> str:
+    events = sorted(platform.get("/v1/events")["items"], key=lambda event: event["created_at"])
+    newest: str = events[-1]["event_id"]
+    return newest
+
+
+async def _stop(watched: Watched) -> None:
+    """Asked once, plainly, before it is done."""
+    page = watched.page
+    await page.get_by_role("button", name=re.compile("(Stop|Cancel) event")).first.click()
+    await page.get_by_role("dialog").get_by_role("button", name=re.compile("(Stop|Cancel)")).last.click()
+
+
+async def test_the_page_fits_a_phone(platform: Platform, browser: Browser) -> None:
+    async with opened(browser, platform.url, width=390, height=844) as watched:
+        await expect(watched.page.get_by_text("Fleet power").first).to_be_visible()
+        width = await watched.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390
+        assert watched.wrong == []
