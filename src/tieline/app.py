@@ -1,22 +1,14 @@
 """Settings become ports, ports become parts, parts become a process: the only file that names adapters."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import datetime
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import msgspec
 import structlog
-from litestar import Litestar, Request, Response, Router, get, put
-from litestar.config.compression import CompressionConfig
-from litestar.di import Provide
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.params import JSONBody
-from prometheus_client import generate_latest
+from litestar import Litestar
 
-from tieline import __version__, doors, metrics, process
+from tieline import __version__, api, doors, metrics, process
 from tieline.adapters.blobs import ObjectBlobs
 from tieline.adapters.nats.callout import AuthCallout
 from tieline.adapters.nats.connection import connect
@@ -30,7 +22,7 @@ from tieline.adapters.sql.outbox import Outbox
 from tieline.adapters.sql.postgres import PostgresRows
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.access import Grant
-from tieline.base.errors import Forbidden, Refused, TielineError, Unready
+from tieline.base.errors import Refused, Unready
 from tieline.base.part import Part, Task
 from tieline.base.time import RatedClock
 from tieline.dispatch import mqtt as dispatch_mqtt
@@ -226,10 +218,10 @@ async def opened(settings: Settings) -> AsyncIterator[Ports]:
 
 
 class Process(msgspec.Struct):
-    """What a process runs: its tasks, and its HTTP application when it serves."""
+    """What a process runs: its tasks, its HTTP application, and the tail that it seals when it stops."""
 
     tasks: list[Task]
-    app: Litestar
+    http: Litestar
     tail: Tail
 
 
@@ -248,6 +240,29 @@ def assemble(settings: Settings, ports: Ports, names: Sequence[str]) -> Process:
         *[task for name in names if name in parts for task in parts[name].tasks],
     ]
     return Process(tasks, _http(settings, ports, fleet, list(parts.values())), tail)
+
+
+def _http(settings: Settings, ports: Ports, fleet: Fleet, parts: Sequence[Part]) -> Litestar:
+    checked: dict[str, api.Checked] = {
+        "log": ports.log,
+        "rows": ports.rows,
+        "series": ports.series,
+        "blobs": ports.blobs,
+    }
+
+    def index() -> api.Index:
+        host, port, clock = ports.mqtt_host, ports.mqtt_port, ports.clock
+        return api.Index("Tieline", __version__, clock.now(), clock.anchor.speed, host, port, settings.zone)
+
+    return api.application(
+        [route for part in parts for route in part.routes],
+        web.routes(),
+        gate=doors.Gate(settings.api_token or None, LOCAL_NAMES),
+        index=index,
+        rate=ports.shared_clock.rate if settings.loopback else None,
+        checked=checked,
+        provided={**checked, "clock": ports.clock, "fleet": fleet},
+    )
 
 
 def _parts(settings: Settings, ports: Ports, tail: Tail, fleet: Fleet) -> dict[str, Part]:
@@ -274,123 +289,6 @@ def _parts(settings: Settings, ports: Ports, tail: Tail, fleet: Fleet) -> dict[s
     return {part.name: part for part in parts}
 
 
-# --- parts → HTTP -----------------------------------------------------------------------------------------------------
-
-
-class Index(msgspec.Struct, frozen=True):
-    """What this platform is and where its doors are; `speed` is clock seconds per second, `site_zone` for people."""
-
-    name: str
-    version: str
-    now_at: datetime
-    speed: float
-    mqtt_host: str
-    mqtt_port: int
-    site_zone: str
-
-
-class NewSpeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    speed: float
-
-
-def _http(settings: Settings, ports: Ports, fleet: Fleet, parts: Sequence[Part]) -> Litestar:
-    gate = doors.Gate(settings.api_token or None, LOCAL_NAMES)
-    routes: list[Any] = [route for part in parts for route in part.routes]
-    v1 = Router("/", route_handlers=[*_platform_routes(settings, ports), *routes], guards=[gate])
-    provided = {
-        "log": ports.log,
-        "rows": ports.rows,
-        "series": ports.series,
-        "blobs": ports.blobs,
-        "clock": ports.clock,
-        "fleet": fleet,
-    }
-    return Litestar(
-        route_handlers=[v1, *_open_routes(ports), *web.routes()],
-        dependencies={name: _given(port) for name, port in provided.items()},
-        exception_handlers={**doors.PROBLEMS},
-        middleware=[doors.Conditional],
-        after_request=doors.finish,
-        compression_config=CompressionConfig(backend="gzip", minimum_size=1024, exclude=["/v1/live"]),
-        openapi_config=OpenAPIConfig(
-            "Tieline", __version__, path="/schema", use_handler_docstrings=True, render_plugins=[JsonRenderPlugin()]
-        ),
-        request_max_body_size=4_000_000,
-    )
-
-
-def _given(port: object) -> Provide:
-    def give() -> Any:
-        return port
-
-    return Provide(give, sync_to_thread=False)
-
-
-def _platform_routes(settings: Settings, ports: Ports) -> list[Any]:
-    def index() -> Index:
-        clock = ports.clock
-        host, port = ports.mqtt_host, ports.mqtt_port
-        return Index("Tieline", __version__, clock.now(), clock.anchor.speed, host, port, settings.zone)
-
-    @get("/v1")
-    async def show_index() -> Index:
-        """What this platform is, what time it keeps and where devices connect."""
-        return index()
-
-    @put("/v1/clock")
-    async def rate_clock(data: JSONBody[NewSpeed]) -> Index:
-        """Let a local platform's time run faster, to watch a fleet; others keep real time."""
-        if not settings.loopback:
-            raise Forbidden("only a platform that listens on loopback may keep simulated time")
-        if not 0.01 <= data.speed <= 3600:
-            raise Refused(f"speed {data.speed:g}: from 0.01 to 3600 clock seconds a second")
-        await ports.shared_clock.rate(data.speed)
-        return index()
-
-    return [show_index, rate_clock]
-
-
-def _open_routes(ports: Ports) -> list[Any]:
-    @get("/health/live", include_in_schema=False)
-    async def live() -> dict[str, bool]:
-        return {"live": True}
-
-    @get("/health/ready", include_in_schema=False)
-    async def ready() -> Response[dict[str, Any]]:
-        reasons = await unready(ports)
-        body = {"ready": not reasons, "ports": {name: reasons.get(name, "ready") for name in CHECKED}}
-        return Response(body, status_code=503 if reasons else 200)
-
-    @get("/openapi.json", include_in_schema=False, sync_to_thread=False)
-    def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
-        return request.app.openapi_schema.to_schema()
-
-    @get("/metrics", include_in_schema=False, media_type="text/plain; version=0.0.4")
-    async def show_metrics() -> bytes:
-        return generate_latest(metrics.REGISTRY)
-
-    return [live, ready, openapi, show_metrics]
-
-
-CHECKED = ("log", "rows", "series", "blobs")
-
-
-async def unready(ports: Ports) -> dict[str, str]:
-    """Which ports cannot be used now, and why."""
-
-    async def reason(name: str) -> tuple[str, str | None]:
-        try:
-            await asyncio.wait_for(getattr(ports, name).ready(), 3)
-        except TielineError as error:
-            return name, str(error)
-        except TimeoutError:
-            return name, "no answer within 3 s"
-        return name, None
-
-    found = await asyncio.gather(*[reason(name) for name in CHECKED])
-    return {name: why for name, why in found if why is not None}
-
-
 # --- the process ------------------------------------------------------------------------------------------------------
 
 Announce = Callable[[str, Ports], Awaitable[None] | None]
@@ -413,7 +311,7 @@ async def run(
     async with opened(settings) as ports, contextlib.AsyncExitStack() as stack:
         assembled = assemble(settings, ports, names)
         if serves:
-            await stack.enter_async_context(process.serving(assembled.app, settings.http_host, port))
+            await stack.enter_async_context(process.serving(assembled.http, settings.http_host, port))
         url = f"http://{settings.http_host}:{port}" if serves else ""
         if announce is not None and (told := announce(url, ports)) is not None:
             await told

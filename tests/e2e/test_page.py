@@ -68,7 +68,7 @@ async def _stop(watched: Watched) -> None:
     """Asked once, plainly, before it is done."""
     page = watched.page
     await page.get_by_role("button", name=re.compile("(Stop|Cancel) event")).first.click()
-    await page.get_by_role("dialog").get_by_role("button", name=re.compile("(Stop|Cancel)")).last.click()
+    await page.get_by_role("button", name=re.compile("^(Stop|Cancel) it$")).click()
 
 
 async def test_the_page_fits_a_phone(platform: Platform, browser: Browser) -> None:

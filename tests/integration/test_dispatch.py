@@ -13,6 +13,7 @@ from tieline.adapters.sql.outbox import OUTBOX
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.errors import Conflict, NotFound, Refused, Unready
 from tieline.base.time import VirtualClock
+from tieline.base.units import Kilowatts
 from tieline.dispatch import actions, reads
 from tieline.dispatch.dispatcher import Dispatcher
 from tieline.dispatch.model import (
@@ -38,7 +39,7 @@ class Floor:
 
     def __init__(self, rows: SqliteRows, clock: VirtualClock, homes: int = 10) -> None:
         self.rows, self.clock = rows, clock
-        self.offered = [Headroom(f"home-{n:02}", "ev", 2.0 + n / 100) for n in range(homes)]
+        self.offered = [Headroom(f"home-{n:02}", "ev", Kilowatts(2.0 + n / 100)) for n in range(homes)]
         self.behave: Callable[[str, Command], tuple[float, Answer] | None] = lambda *_: (3.0, Answer.ACCEPTED)
         self.retained: dict[str, Command] = {}
         self.spoken: list[tuple[str, Command]] = []

@@ -23,6 +23,7 @@ from tieline.base.errors import Conflict
 from tieline.base.names import power_series
 from tieline.base.series import readings
 from tieline.base.time import VirtualClock, iso
+from tieline.base.units import Kilowatts
 from tieline.dispatch import actions as dispatch
 from tieline.dispatch import reads as dispatch_reads
 from tieline.dispatch.model import Event, EventState, NewEvent, NewProgram, Policy, command_id
@@ -90,7 +91,7 @@ class World:
         await dispatch.publish(self.rows, self.clock, new)
         await self.until(start)
         now = self.clock.now()
-        headroom = [Headroom(ven_id, "hvac", 1.5) for ven_id in ven_ids]
+        headroom = [Headroom(ven_id, "hvac", Kilowatts(1.5)) for ven_id in ven_ids]
         await self.step(event_id, lambda tx, event: dispatch.choose(tx, event, headroom, now))
         await self.step(event_id, lambda tx, event: dispatch.send(tx, event, ven_ids, now))
         for ven_id in ven_ids:

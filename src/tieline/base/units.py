@@ -9,8 +9,3 @@ KilowattHours = NewType("KilowattHours", float)
 def energy(power_kw: Kilowatts, seconds: float) -> KilowattHours:
     """The energy of a constant power over `seconds`."""
     return KilowattHours(power_kw * seconds / 3600)
-
-
-def mean_power(energy_kwh: KilowattHours, seconds: float) -> Kilowatts:
-    """The constant power that gives an energy over `seconds`; `seconds` must be positive."""
-    return Kilowatts(energy_kwh * 3600 / seconds)

@@ -9,6 +9,7 @@ import msgspec
 from tieline import metrics
 from tieline.base.errors import Conflict, NotFound
 from tieline.base.time import Clock
+from tieline.base.units import Kilowatts
 from tieline.dispatch import reads, store
 from tieline.dispatch.model import (
     CLOSED,
@@ -103,7 +104,9 @@ def choose(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: dat
     if reads.the_event(tx, event.event_id).planned_at is not None:
         return
     held = reads.held_loads(tx)
-    chosen = plan(event.target_kw * (1 + reserve), [h for h in headroom if (h.ven_id, h.resource_id) not in held])
+    chosen = plan(
+        Kilowatts(event.target_kw * (1 + reserve)), [h for h in headroom if (h.ven_id, h.resource_id) not in held]
+    )
     _add(tx, event, chosen, "", now)
     store.set_event(tx, event.event_id, planned_at=now)
     tell(tx, event.event_id, "planned")
@@ -117,7 +120,7 @@ def choose_again(tx: Transaction, event: Event, headroom: Sequence[Headroom], no
     missing = event.target_kw - sum(row.planned_kw for row in ledger if row.answer == Answer.ACCEPTED)
     asked = {row.ven_id for row in ledger}
     free = [h for h in headroom if h.ven_id not in asked and (h.ven_id, h.resource_id) not in held]
-    chosen = plan(missing, free) if missing > 0 else []
+    chosen = plan(Kilowatts(missing), free) if missing > 0 else []
     _add(tx, event, chosen, f"planned again: {missing:.1f} kW of the target were not accepted", now)
     store.set_event(tx, event.event_id, replanned_at=now)
     if chosen:

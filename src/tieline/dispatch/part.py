@@ -5,6 +5,7 @@ from datetime import datetime
 
 from tieline.base.part import Part, Task
 from tieline.base.time import Clock
+from tieline.base.units import Kilowatts
 from tieline.dispatch import routes
 from tieline.dispatch.dispatcher import Dispatcher, Speak
 from tieline.dispatch.model import Policy
@@ -17,7 +18,7 @@ from tieline.telemetry import reads as telemetry
 def part(log: Log, rows: Rows, series: Series, blobs: Blobs, clock: Clock, speak: Speak, policy: Policy) -> Part:
     async def measure(now: datetime) -> Sequence[Headroom]:
         found = await telemetry.sheddable(rows, series, now, policy.online_s)
-        return [Headroom(ven_id, resource_id, kw) for (ven_id, resource_id), kw in found.items()]
+        return [Headroom(ven_id, resource_id, Kilowatts(kw)) for (ven_id, resource_id), kw in found.items()]
 
     dispatcher = Dispatcher(rows, clock, speak, measure, policy)
     answers = Answers(log, rows, blobs, clock, policy)

@@ -4,20 +4,22 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from tieline.base.units import Kilowatts
+
 
 class Headroom(msgspec.Struct, frozen=True):
     """What one load could give up, as metered, in kW."""
 
     ven_id: str
     resource_id: str
-    kw: float
+    kw: Kilowatts
 
 
-LEAST_KW = 0.05
+LEAST_KW = Kilowatts(0.05)
 """A smaller load is not worth a command."""
 
 
-def plan(target_kw: float, candidates: Iterable[Headroom]) -> list[Headroom]:
+def plan(target_kw: Kilowatts, candidates: Iterable[Headroom]) -> list[Headroom]:
     """The fewest loads that together reach the target: the largest first, ties by id so that a replay agrees.
 
     The last one chosen is exchanged for the smallest that still reaches the target. When all together fall short,
@@ -30,9 +32,9 @@ def plan(target_kw: float, candidates: Iterable[Headroom]) -> list[Headroom]:
         if candidate.kw >= missing:
             return [*chosen, _smallest_reaching(missing, ranked[index:])]
         chosen.append(candidate)
-        missing -= candidate.kw
+        missing = Kilowatts(missing - candidate.kw)
     return chosen
 
 
-def _smallest_reaching(missing_kw: float, ranked: Sequence[Headroom]) -> Headroom:
+def _smallest_reaching(missing_kw: Kilowatts, ranked: Sequence[Headroom]) -> Headroom:
     return [c for c in ranked if c.kw >= missing_kw][-1]

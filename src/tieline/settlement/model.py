@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Self
 
 import msgspec
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tieline.base.time import micros
+from tieline.base.units import Kilowatts, energy
 from tieline.dispatch.model import Event, EventState
 
 Floats = NDArray[np.float64]
@@ -138,7 +139,7 @@ def stated(
         baseline_kwh=total(line.baseline_kwh for line in lines),
         used_kwh=total(line.used_kwh for line in lines),
         delivered_kwh=total(line.delivered_kwh for line in lines),
-        target_kwh=exact(event.target_kw * (until - event.start_at) / timedelta(hours=1)),
+        target_kwh=exact(energy(Kilowatts(event.target_kw), (until - event.start_at).total_seconds())),
         gap_seconds=total(line.gap_seconds for line in lines),
         vens=len(lines),
         rule=frozen.rule,

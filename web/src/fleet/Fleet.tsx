@@ -3,7 +3,7 @@ import { useState } from "react";
 import type { Page, Ven } from "../api";
 import { count, hundredths } from "../format";
 import { useLoad } from "../load";
-import { Badge, Empty, ProblemNote } from "../parts/Notes";
+import { Empty, ProblemNote } from "../parts/Notes";
 import { SearchBox } from "../parts/SearchBox";
 import { Table, type Column } from "../parts/Table";
 import { When } from "../parts/When";
@@ -11,6 +11,7 @@ import { usePlatform } from "../platform";
 import { useSettled } from "../tick";
 import { useChoice } from "../url";
 import { VenDialog } from "./VenDialog";
+import { VenState } from "./VenState";
 
 const MOST = 1000;
 
@@ -23,11 +24,6 @@ const COLUMNS: Column<Ven>[] = [
   { label: "Sheddable kW", number: true, cell: (v) => hundredths(v.sheddable_kw), sort: (v) => v.sheddable_kw },
   { label: "Last seen", cell: (v) => <When at={v.last_seen_at} />, sort: (v) => v.last_seen_at },
 ];
-
-export function VenState({ ven }: { ven: Ven }) {
-  if (!ven.online) return <Badge tone="stale">{ven.last_seen_at ? "stale" : "never seen"}</Badge>;
-  return ven.shed ? <Badge tone="shed">shedding</Badge> : <Badge tone="plain">online</Badge>;
-}
 
 export function Fleet() {
   const [text, setText] = useState("");

@@ -9,7 +9,7 @@ import { Fact } from "../parts/Fact";
 import { Badge, ProblemNote } from "../parts/Notes";
 import { Table, type Column } from "../parts/Table";
 import { useZone, When } from "../parts/When";
-import { VenState } from "./Fleet";
+import { VenState } from "./VenState";
 
 const HOURS = 6;
 

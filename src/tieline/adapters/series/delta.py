@@ -244,6 +244,7 @@ class DeltaSeries:
         for files in mergeable(self._table.files()):
             self._merge(files)
         self._table.sweep(self._limits.retention)
+        pa.default_memory_pool().release_unused()
 
     def _merge(self, files: Sequence[File]) -> None:
         """One file of many. What is appended meanwhile stands beside it; whoever moved one of them first has won."""

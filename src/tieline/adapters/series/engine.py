@@ -44,21 +44,23 @@ class Engine:
             self._slot = Slot(limits.scratch or scratch)
             self._slot.clear()
             self.scratch = self._slot.folder
-            self._db = duckdb.connect(
-                ":memory:",
-                config={
-                    "memory_limit": f"{limits.memory_mb}MB",
-                    "threads": limits.threads,
-                    "temp_directory": str(self.scratch / "duckdb"),
-                    "autoinstall_known_extensions": False,
-                    "autoload_known_extensions": False,
-                },
-            )
+            self._config = {
+                "memory_limit": f"{limits.memory_mb}MB",
+                "threads": limits.threads,
+                "temp_directory": str(self.scratch / "duckdb"),
+                "enable_external_file_cache": False,  # the system caches files, and gives the memory back
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            }
+            self._db = self._database()
         self._timeout_s = limits.timeout_s
+
+    def _database(self) -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(":memory:", config=self._config)
 
     def ask(self, sql: str, parameters: dict[str, Any]) -> pa.Table:
         """The answer in the READINGS schema. Raises `Unready` past the time limit, `Refused` past the memory limit."""
-        with self._cursor(self._timeout_s) as cursor:
+        with _timed(self._db.cursor(), self._timeout_s) as cursor:
             # A relation rather than execute(): DuckDB 2 warns that Arrow from the latter is copied twice.
             answer: pa.Table = cursor.sql(_text(sql), params=parameters).to_arrow_table()
         if answer.schema.names != READINGS.names:
@@ -66,31 +68,33 @@ class Engine:
         return answer.cast(READINGS)
 
     def run(self, sql: str, parameters: dict[str, Any], *, timeout_s: float) -> None:
-        with self._cursor(timeout_s) as cursor:
-            cursor.execute(_text(sql), parameters).fetchall()
-
-    @contextmanager
-    def _cursor(self, timeout_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
-        cursor = self._db.cursor()
-        done = threading.Event()
-        alarm = threading.Thread(target=_interrupt, args=(cursor, done, timeout_s), daemon=True)
-        alarm.start()
-        try:
-            yield cursor
-        finally:
-            done.set()
-            alarm.join()
-            cursor.close()
+        """Heavy work, in a database of its own: DuckDB gives memory back only when it closes."""
+        with _timed(self._database(), timeout_s) as connection:
+            connection.execute(_text(sql), parameters).fetchall()
 
     def close(self) -> None:
         self._db.close()
         self._slot.close()
 
 
-def _interrupt(cursor: duckdb.DuckDBPyConnection, done: threading.Event, after_s: float) -> None:
+@contextmanager
+def _timed(connection: duckdb.DuckDBPyConnection, timeout_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Interrupted when the time is up, closed in the end."""
+    done = threading.Event()
+    alarm = threading.Thread(target=_interrupt, args=(connection, done, timeout_s), daemon=True)
+    alarm.start()
+    try:
+        yield connection
+    finally:
+        done.set()
+        alarm.join()
+        connection.close()
+
+
+def _interrupt(connection: duckdb.DuckDBPyConnection, done: threading.Event, after_s: float) -> None:
     """Again and again once the time is up: DuckDB forgets an interrupt that comes between two of its steps."""
     while not done.wait(after_s):
-        cursor.interrupt()
+        connection.interrupt()
         after_s = min(after_s, 0.05)
 
 

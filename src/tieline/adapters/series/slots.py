@@ -7,6 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+_LOCK = "lock"
+
 
 class Slot:
     """Held until `close` or the death of the process."""
@@ -17,10 +19,13 @@ class Slot:
             number += 1
         self.folder, self._lock = parent / str(number), lock
 
-    def clear(self, pattern: str = "[!l]*") -> None:
-        """Remove what a process that died may have left; the lock stays."""
+    def clear(self, pattern: str = "*") -> None:
+        """Remove what a process that died may have left."""
         for path in self.folder.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != _LOCK:
+                path.unlink()
 
     def close(self) -> None:
         os.close(self._lock)
@@ -28,7 +33,7 @@ class Slot:
 
 def _locked(folder: Path) -> int | None:
     folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
