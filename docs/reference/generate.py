@@ -163,7 +163,7 @@ def schema() -> dict[str, Any]:
     """The OpenAPI schema of the application, made without any port behind it."""
     absent = app.Ports(**dict.fromkeys(app.Ports.__struct_fields__, Mock()))
     assembled = app.assemble(settings.Settings(), absent, app.PARTS)
-    found: dict[str, Any] = assembled.app.openapi_schema.to_schema()
+    found: dict[str, Any] = assembled.http.openapi_schema.to_schema()
     return found
 
 

@@ -35,8 +35,8 @@ def test_secrets_are_kept_for_their_owner_and_their_platform_only(tmp_path: Path
         enrol.load(path, "http://a")
 
 
-@pytest.mark.parametrize(("controllable_kw", "target_kw"), [(402.0, 240.0), (3.0, 5.0)])
-async def test_the_first_event_is_two_minutes_ahead_for_sixty_percent(controllable_kw: float, target_kw: float) -> None:
+@pytest.mark.parametrize(("controllable_kw", "target_kw"), [(402.0, 140.0), (3.0, 5.0)])
+async def test_the_first_event_is_two_minutes_ahead_for_a_third(controllable_kw: float, target_kw: float) -> None:
     published: list[dict[str, Any]] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

@@ -151,7 +151,8 @@ class NatsLog:
             consumer = await self._reader(stream, filtered, after + 1)
             async with Pull(self._connection, stream, consumer) as pull:
                 count = 0
-                async for batch in pull.batches(_FOLLOW_AT_ONCE):
+                while not pull.lost:
+                    batch = await pull.batch(_FOLLOW_AT_ONCE)
                     entries = _unbroken(batch, count)
                     if entries:
                         after = entries[-1].position
@@ -209,8 +210,10 @@ class NatsLog:
         await self.prepare(subject, group=group)
         while True:
             async with Pull(self._connection, stream, _durable(subject, group)) as pull:
-                async for batch in pull.batches(at_once):
-                    yield NatsDelivery(batch, self._acknowledge)
+                while not pull.lost:
+                    batch = await pull.batch(at_once)
+                    if batch:
+                        yield NatsDelivery(batch, self._acknowledge)
             await self._prepare_again(subject, group)
 
     async def _acknowledge(self, messages: Sequence[Msg]) -> None:

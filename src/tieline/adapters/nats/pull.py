@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from types import TracebackType
 
 import msgspec
@@ -13,21 +12,23 @@ from nats.errors import Error
 
 from tieline.adapters.nats.connection import asking
 
-WAIT_S = 2.0  # how long one request may wait for a first entry; also how soon a lost request is noticed
+_WAIT_S = 2.0  # how long one request may wait for a first entry; also how soon a lost request is noticed
 _GRACE_S = 2.0
 _SECOND_NS = 1_000_000_000
-_EMPTY = {"404", "408"}  # no messages, request timed out: ask again
+_IN_ORDER = {"", "404", "408"}  # all that was asked for, no more messages, nothing in time
 
 
 class Pull:
-    """`batches` yields what there is, at most `at_once` together, and waits where there is nothing. It ends when the
-    consumer is lost (deleted, its server gone): make it again, or another, and pull anew."""
+    """Asks again and again with `batch`, until the consumer is `lost` (deleted, or its server gone): then make it again,
+    or another, and pull anew."""
 
     def __init__(self, connection: Client, stream: str, consumer: str) -> None:
         self._connection = connection
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self.lost = False
         self._inbox = connection.new_inbox()
-        self._reply = self._inbox
+        self._asked = 0
+        self._reply = ""
         self._arrived: list[Msg] = []
         self._wanted = 0
         self._complete = asyncio.Event()
@@ -44,24 +45,23 @@ class Pull:
         with contextlib.suppress(Error):  # without a connection there is nothing to unsubscribe from
             await self._subscription.unsubscribe()
 
-    async def batches(self, at_once: int) -> AsyncIterator[list[Msg]]:
-        asked = 0
-        while True:
-            asked += 1
-            answered = await self._ask(asked, at_once) and await self._answer()
-            batch, self._arrived = self._arrived[:at_once], self._arrived[at_once:]
-            status = self._status
-            if batch:
-                yield batch
-            if not answered or (status and status not in _EMPTY):
-                return
+    async def batch(self, at_once: int) -> list[Msg]:
+        """What there is, at most `at_once` together; nothing when nothing came within two seconds."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError  # nats-py's waits may swallow a cancellation before Python 3.12
+        answered = await self._ask(at_once) and await self._answer()
+        self.lost = not answered or (self._status not in _IN_ORDER)
+        batch, self._arrived = self._arrived[:at_once], self._arrived[at_once:]
+        return batch
 
-    async def _ask(self, number: int, at_once: int) -> bool:
+    async def _ask(self, at_once: int) -> bool:
         # Each request has its own reply subject, so that a late status of an earlier one is not taken for this one's.
-        self._reply, self._wanted, self._status = f"{self._inbox}.{number}", at_once, ""
+        self._asked += 1
+        self._reply, self._wanted, self._status = f"{self._inbox}.{self._asked}", at_once, ""
         self._complete.clear()
         # no_wait together with expires: what is there at once, or else the first that comes within `expires`.
-        request = {"batch": at_once, "no_wait": True, "expires": int(WAIT_S * _SECOND_NS)}
+        request = {"batch": at_once, "no_wait": True, "expires": int(_WAIT_S * _SECOND_NS)}
         try:
             await self._connection.publish(self._next, msgspec.json.encode(request), reply=self._reply)
         except Error:
@@ -69,11 +69,10 @@ class Pull:
         return True
 
     async def _answer(self) -> bool:
-        try:
-            await asyncio.wait_for(self._complete.wait(), WAIT_S + _GRACE_S)
-        except TimeoutError:
-            return False
-        return True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_WAIT_S + _GRACE_S):
+                await self._complete.wait()
+        return self._complete.is_set()
 
     async def _arrive(self, message: Msg) -> None:
         if message.subject.startswith(self._inbox):

@@ -347,7 +347,8 @@ class NatsServer:
 
 async def _ended(child: asyncio.subprocess.Process, within_s: float) -> bool:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(child.wait(), within_s)
+        async with asyncio.timeout(within_s):
+            await child.wait()
     return child.returncode is not None
 
 
