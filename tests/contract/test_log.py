@@ -279,7 +279,7 @@ async def test_a_follower_and_a_worker_go_on_across_a_kill_in_order_and_nothing_
     confirmed: list[int] = []
     for number in range(total):
         if number in (100, 250):
-            standing.kill()
+            standing.kill()  # the second time, in the cluster, another node than the first
         confirmed.append(await log.say(f"news.{area}", str(number).encode()))
         if number == 200:
             standing.mend()

@@ -1,13 +1,14 @@
 """NATS for tests: one supervised server, and a cluster of three whose nodes can be killed and brought back."""
 
+import contextlib
 import random
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -41,7 +42,7 @@ class NatsNode:
         self.url = f"nats://{LOOPBACK}:{config['port']}"
         self.mqtt_port: int = config["mqtt"]["port"]
         self._folder = folder
-        self._ports = (config["port"], self.mqtt_port)
+        self._health = f"http://{LOOPBACK}:{config['http_port']}/healthz"
         self._process: subprocess.Popen[bytes] | None = None
         write_private(folder / "nats-server.conf", msgspec.json.encode(config).decode())
 
@@ -56,15 +57,15 @@ class NatsNode:
             self._process.wait()
             self._process = None
 
-    def wait_until_up(self) -> None:
-        deadline = time.monotonic() + 30
-        for port in self._ports:
-            while time.monotonic() < deadline:
-                try:
-                    socket.create_connection((LOOPBACK, port), 1).close()
-                    break
-                except OSError:
-                    time.sleep(0.05)
+    def wait_until_healthy(self) -> None:
+        """Until it has caught up with the others: only then may another be killed without losing the majority."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(self._health, timeout=5).status_code == 200:
+                    return
+            time.sleep(0.05)
+        raise TimeoutError(f"{self.name} is not healthy after a minute")
 
 
 class NatsCluster:
@@ -89,6 +90,7 @@ class NatsCluster:
             issuer_seed=self.issuer_seed,
             name=name,
         )
+        config["http_port"] = free_port()
         config["cluster"] = {"name": "tieline", "host": LOOPBACK, "port": cluster_port, "routes": routes}
         return NatsNode(name, folder, config)
 
@@ -97,11 +99,11 @@ class NatsCluster:
         return [node.url for node in self.nodes]
 
     def start(self) -> None:
-        """Starts whichever nodes are down."""
+        """Starts whichever nodes are down, and waits until all are well."""
         for node in self.nodes:
             node.start()
         for node in self.nodes:
-            node.wait_until_up()
+            node.wait_until_healthy()
 
     def kill(self) -> None:
         for node in self.nodes:

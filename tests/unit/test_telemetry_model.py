@@ -77,6 +77,8 @@ def test_what_is_odd_is_flagged_and_kept_as_it_is(at: datetime, kw: float, flag:
         (b"x" * (MAX_BYTES + 1), "too large"),
         (meter((NOW + timedelta(minutes=3), 1.0)), "future stamp"),
         (meter((NOW - timedelta(days=46), 1.0)), "stale stamp"),
+        (b'{"samples": [{"at": "0001-01-01T00:00:00+05:00", "power_kw": 1}]}', "stale stamp"),  # year 0 in UTC
+        (b'{"samples": [{"at": "9999-12-31T23:00:00-05:00", "power_kw": 1}]}', "future stamp"),
     ],
 )
 def test_what_cannot_be_believed_is_refused_with_its_reason(data: bytes, reason: str) -> None:

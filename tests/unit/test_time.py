@@ -20,7 +20,7 @@ def test_an_instant_survives_its_text_and_its_column(at: datetime) -> None:
     assert from_micros(micros(at)) == at
 
 
-@pytest.mark.parametrize("text", ["2026-07-15T12:00:00", "2026-07-15", "noon", ""])
+@pytest.mark.parametrize("text", ["2026-07-15T12:00:00", "2026-07-15", "noon", "", "0001-01-01T00:00:00+05:00"])
 def test_an_instant_without_a_zone_or_none_at_all_is_refused(text: str) -> None:
     with pytest.raises(Refused):
         parse_instant(text)

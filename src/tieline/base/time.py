@@ -130,7 +130,10 @@ def instant(at: datetime) -> datetime:
     """The same instant in UTC. Raises `Refused` for a naive datetime: nobody can know what it means."""
     if at.tzinfo is None:
         raise Refused(f"{at.isoformat()} has no time zone: write it in UTC (…Z) or with an offset (…-03:00)")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise Refused(f"{at.isoformat()} is not within the years 1 to 9999 of UTC") from None
 
 
 def parse_instant(text: str, what: str = "instant") -> datetime:
@@ -143,7 +146,7 @@ def parse_instant(text: str, what: str = "instant") -> datetime:
 
 def iso(at: datetime) -> str:
     """RFC 3339 in UTC with a Z, microseconds only where there are any."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at.tzinfo else at.isoformat()
+    return instant(at).isoformat().replace("+00:00", "Z") if at.tzinfo else at.isoformat()
 
 
 def micros(at: datetime) -> int:

@@ -182,7 +182,7 @@ def give_up(tx: Transaction, event: Event, vens: Iterable[str], declined: Iterab
 
 def hear(tx: Transaction, event_id: str, ven_id: str, op: str, ack: Ack, now: datetime, policy: Policy) -> None:
     """Enter one answer. Raises `NotFound` for an answer to what was never sent."""
-    rows = [row for row in reads.ledger_of(tx, event_id) if row.ven_id == ven_id]
+    rows = reads.rows_of(tx, event_id, ven_id)
     if not any(row.sent_at for row in rows):
         raise NotFound(f"VEN {ven_id} was sent no command {ack.command_id}")
     if op == Op.RESTORE:

@@ -39,6 +39,12 @@ def ledger_of(reader: Reader, event_id: str) -> list[LedgerRow]:
     return structs(LedgerRow, reader.execute(query))
 
 
+def rows_of(reader: Reader, event_id: str, ven_id: str) -> list[LedgerRow]:
+    """Those of one VEN."""
+    query = sa.select(ledger).where(ledger.c.event_id == event_id, ledger.c.ven_id == ven_id)
+    return structs(LedgerRow, reader.execute(query))
+
+
 def the_view(reader: Reader, event_id: str) -> EventView:
     return view(the_event(reader, event_id), ledger_of(reader, event_id))
 

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from tieline.base.errors import Refused
 from tieline.base.names import power_series, sheddable_series
 from tieline.base.series import Flag
 from tieline.base.time import iso, micros
@@ -77,8 +76,6 @@ def take(batch: Batch, kind: str, ven: Known, data: bytes, seq: int, limits: Lim
         return _TAKERS[kind](batch, ven, data, seq, limits)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         return [Dead("malformed", f"not a {kind} message: {error}")]
-    except Refused as error:
-        return [Dead("refused", str(error))]
 
 
 def _take_meter(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits) -> list[Dead]:
@@ -116,12 +113,13 @@ KINDS: Sequence[str] = tuple(_TAKERS)
 
 
 def _unbelievable(at: datetime, power_kw: float, now: datetime, limits: Limits) -> Dead | None:
+    stamp = at.isoformat()  # as it came: the year 1 east of Greenwich is no instant of UTC
     if at - now > timedelta(seconds=limits.future_s):
-        return Dead("future stamp", f"{iso(at)} is ahead of the platform's clock ({iso(now)}): set the device's clock")
+        return Dead("future stamp", f"{stamp} is ahead of the platform's clock ({iso(now)}): set the device's clock")
     if now - at > timedelta(seconds=limits.stale_s):
-        return Dead("stale stamp", f"{iso(at)} is more than {limits.stale_s / 86400:g} days old")
+        return Dead("stale stamp", f"{stamp} is more than {limits.stale_s / 86400:g} days old")
     if not abs(power_kw) < 1e9:
-        return Dead("not a power", f"{power_kw} kW at {iso(at)}: send a finite number of kilowatts")
+        return Dead("not a power", f"{power_kw} kW at {stamp}: send a finite number of kilowatts")
     return None
 
 

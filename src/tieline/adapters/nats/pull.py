@@ -19,7 +19,7 @@ _IN_ORDER = {"", "404", "408"}  # all that was asked for, no more messages, noth
 
 
 class Pull:
-    """Asks again and again with `batch`, until the consumer is `lost` (deleted, or its server gone): then make it again,
+    """Ask again and again with `batch`, until the consumer is `lost` (deleted, or its server gone): then make it again,
     or another, and pull anew."""
 
     def __init__(self, connection: Client, stream: str, consumer: str) -> None:

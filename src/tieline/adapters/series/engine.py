@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +46,23 @@ class Engine:
             self._slot = Slot(limits.scratch or scratch)
             self._slot.clear()
             self.scratch = self._slot.folder
-            self._config = {
-                "memory_limit": f"{limits.memory_mb}MB",
-                "threads": limits.threads,
-                "temp_directory": str(self.scratch / "duckdb"),
-                "enable_external_file_cache": False,  # the system caches files, and gives the memory back
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-            }
-            self._db = self._database()
-        self._timeout_s = limits.timeout_s
+        self._limits = limits
+        self._db = self._database("reading")
 
-    def _database(self) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(":memory:", config=self._config)
+    def _database(self, name: str) -> duckdb.DuckDBPyConnection:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": f"{self._limits.memory_mb}MB",
+            "threads": self._limits.threads,
+            "temp_directory": str(self.scratch / name),
+            "enable_external_file_cache": False,  # the system caches files, and gives the memory back
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+        return duckdb.connect(":memory:", config=config)
 
     def ask(self, sql: str, parameters: dict[str, Any]) -> pa.Table:
         """The answer in the READINGS schema. Raises `Unready` past the time limit, `Refused` past the memory limit."""
-        with _timed(self._db.cursor(), self._timeout_s) as cursor:
+        with _timed(self._db.cursor(), self._limits.timeout_s) as cursor:
             # A relation rather than execute(): DuckDB 2 warns that Arrow from the latter is copied twice.
             answer: pa.Table = cursor.sql(_text(sql), params=parameters).to_arrow_table()
         if answer.schema.names != READINGS.names:
@@ -69,7 +71,7 @@ class Engine:
 
     def run(self, sql: str, parameters: dict[str, Any], *, timeout_s: float) -> None:
         """Heavy work, in a database of its own: DuckDB gives memory back only when it closes."""
-        with _timed(self._database(), timeout_s) as connection:
+        with _timed(self._database(uuid.uuid4().hex), timeout_s) as connection:
             connection.execute(_text(sql), parameters).fetchall()
 
     def close(self) -> None:
@@ -98,10 +100,6 @@ def _interrupt(connection: duckdb.DuckDBPyConnection, done: threading.Event, aft
         after_s = min(after_s, 0.05)
 
 
-_TEXTS: dict[str, str] = {}
-
-
+@cache
 def _text(name: str) -> str:
-    if name not in _TEXTS:
-        _TEXTS[name] = Path(__file__).with_name(name).read_text(encoding="utf-8")
-    return _TEXTS[name]
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
