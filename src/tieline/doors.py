@@ -61,7 +61,7 @@ def page(found: Sequence[T], limit: int, key: Callable[[T], str]) -> Page[T]:
 def after(cursor: str | None) -> str:
     """The key that a cursor stands for; "" before the first page. Raises `Refused` for one that is not ours."""
     try:
-        return base64.urlsafe_b64decode(cursor.encode()).decode() if cursor else ""
+        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode() if cursor else ""
     except (binascii.Error, UnicodeDecodeError):
         raise Refused(f"cursor {cursor!r} is not one that this list gave: take next_cursor as it is") from None
 
@@ -117,9 +117,15 @@ def tieline_problem(request: Request[Any, Any, Any], error: TielineError) -> Res
 
 
 def http_problem(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    errors = [str(e) for e in error.extra] if isinstance(error, ValidationException) and error.extra else []
+    wrong = error.extra if isinstance(error, ValidationException) and isinstance(error.extra, list) else []
+    errors = [": ".join(str(one[name]) for name in ("key", "message") if name in one) for one in wrong]
     title = HTTPStatus(error.status_code).phrase
     response: Response[bytes] = _problem(request, title, error.status_code, error.detail, errors)
+    return response
+
+
+def too_deep_problem(request: Request[Any, Any, Any], _: RecursionError) -> Response[bytes]:
+    response: Response[bytes] = _problem(request, "Bad Request", 400, "the body is nested too deeply to be read")
     return response
 
 
@@ -131,6 +137,7 @@ def unforeseen_problem(request: Request[Any, Any, Any], error: Exception) -> Res
 
 
 PROBLEMS: ExceptionHandlersMap = {
+    RecursionError: too_deep_problem,
     TielineError: tieline_problem,
     HTTPException: http_problem,
     Exception: unforeseen_problem,

@@ -1,6 +1,7 @@
 """The fleet as it is now, out of the tail and the registry: who is online, what it draws, what it could give up."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -95,8 +96,19 @@ class Fleet:
     async def vens(self) -> list[VenNow]:
         """All, in order of id, without their loads."""
         await self._registry()
+        return self._listed(self._vens)
+
+    async def listed(self, *, q: str | None, after: str, limit: int, online: bool | None) -> list[VenNow]:
+        """Up to `limit` after an id, in order of id, without their loads; as registered this moment."""
+        await self._registry()
+        if online is None:
+            return self._listed(await registry.vens(self._rows, q=q, after=after, limit=limit))
+        found = self._listed(await registry.vens(self._rows, q=q, after=after))
+        return [ven for ven in found if ven.online == online][:limit]
+
+    def _listed(self, vens: Sequence[Ven]) -> list[VenNow]:
         now = self._clock.now()
-        return [msgspec.structs.replace(self._ven(ven, now), resources=[]) for ven in self._vens]
+        return [msgspec.structs.replace(self._ven(ven, now), resources=[]) for ven in vens]
 
     async def ven(self, ven_id: str) -> VenNow:
         """One, with its loads. Raises `NotFound`."""

@@ -116,15 +116,8 @@ async def list_vens(
     fleet: WithFleet, limit: Limit = 100, cursor: Cursor = None, q: Search = None, online: FromQuery[bool | None] = None
 ) -> Page[VenNow]:
     """Registered VENs with their newest values, in order of id."""
-    text, past = (q or "").lower(), after(cursor)
-    found = [
-        ven
-        for ven in await fleet.vens()
-        if ven.ven_id > past
-        and (online is None or ven.online == online)
-        and text in f"{ven.ven_id} {ven.name} {ven.site_name}".lower()
-    ]
-    return page(found[: limit + 1], limit, lambda ven: ven.ven_id)
+    found = await fleet.listed(q=q, after=after(cursor), limit=limit + 1, online=online)
+    return page(found, limit, lambda ven: ven.ven_id)
 
 
 @get("/v1/vens/{ven_id:str}")
