@@ -20,10 +20,11 @@ class Platform:
 
     def __init__(self, folder: Path, *, speed: float = 1.0, **settings: object) -> None:
         self.folder = folder
-        self.http_port, self.mqtt_port = free_port(), free_port()
+        self.http_port, self.mqtt_port = free_port(), int(str(settings.pop("mqtt_port", free_port())))
         self.url = f"http://127.0.0.1:{self.http_port}"
         self._settings = {"clock_speed": speed, **settings}
         self.process: subprocess.Popen[bytes] | None = None
+        self.others: list[subprocess.Popen[bytes]] = []
         self._http = httpx.Client(base_url=self.url, timeout=20)
 
     @property
@@ -42,12 +43,20 @@ class Platform:
         )
 
     def start(self, *arguments: str) -> "Platform":
-        command = [sys.executable, "-m", "tieline.cli", *(arguments or ("up",))]
-        log = (self.folder / "platform.log").open("ab")
-        self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
-        log.close()
+        """The process that serves; `tieline up` unless told otherwise. Returns when it is ready."""
+        self.process = self._spawn(*(arguments or ("up",)))
         self.wait_ready()
         return self
+
+    def also(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Another process on the same settings and data."""
+        self.others.append(self._spawn(*arguments))
+        return self.others[-1]
+
+    def _spawn(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        with (self.folder / "platform.log").open("ab") as log:
+            command = [sys.executable, "-m", "tieline.cli", *arguments]
+            return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
 
     def wait_ready(self) -> None:
         deadline = time.monotonic() + READY_S
@@ -77,6 +86,10 @@ class Platform:
 
     def close(self) -> None:
         """At the end of a test, whatever state it is in."""
+        for other in self.others:
+            other.terminate()
+        for other in self.others:
+            other.wait(timeout=20)
         self.stop()
         self._http.close()
 

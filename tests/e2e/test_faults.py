@@ -1,71 +1,16 @@
 """Kills in the middle of an event: what was acknowledged is there once, every load comes back."""
 
 import asyncio
-import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
-from tests.e2e.home import BASE_KW, HEATER_KW, Home, assert_nothing_lost_nothing_twice
+from tests.e2e.home import BASE_KW, HEATER_KW, assert_nothing_lost_nothing_twice
 from tests.e2e.platform import Platform
-from tieline.base.time import iso
-
-QUICK = {"lead_s": 1, "ack_s": 3, "resend_s": 1, "escalate_s": 30, "settle_delay_s": 3, "series_seal_seconds": 2}
-HOMES = 4
-EVENT_S = 14
-
-
-@contextlib.asynccontextmanager
-async def living(platform: Platform, homes: int = HOMES) -> AsyncIterator[list[Home]]:
-    """Homes with a fortnight behind them, reporting four times a second."""
-    made = [Home(platform, ven_id, platform.register(ven_id)) for ven_id in (f"home-{n}" for n in range(homes))]
-    for home in made:
-        home.remember(days=14)
-    tasks = [asyncio.create_task(home.live()) for home in made]
-    try:
-        await asyncio.wait_for(asyncio.gather(*(home.session.connected.wait() for home in made)), 20)
-        await _until(lambda: platform.get("/v1/fleet")["controllable_kw"] >= homes * HEATER_KW, "the fleet is live")
-        yield made
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _until(found: Callable[[], Any], what: str, within_s: float = 45) -> Any:
-    deadline = asyncio.get_running_loop().time() + within_s
-    while True:
-        with contextlib.suppress(Exception):
-            if value := await asyncio.to_thread(found):
-                return value
-        assert asyncio.get_running_loop().time() < deadline, f"not within {within_s:g} s: {what}"
-        await asyncio.sleep(0.1)
-
-
-def call(platform: Platform, kw: float, seconds: float = EVENT_S) -> str:
-    platform.post("/v1/programs", {"program_id": "peak", "name": "Peak"})
-    start = datetime.now(UTC) + timedelta(seconds=2)
-    window = {"start_at": iso(start), "end_at": iso(start + timedelta(seconds=seconds))}
-    event_id: str = platform.post("/v1/events", {"program_id": "peak", "target_kw": kw, **window})["event_id"]
-    return event_id
-
-
-async def finished(platform: Platform, event_id: str) -> dict[str, Any]:
-    """The event once every row of its ledger has ended."""
-
-    def over() -> dict[str, Any] | None:
-        event: dict[str, Any] = platform.get(f"/v1/events/{event_id}")
-        rows = event["rows"]
-        return (
-            event if event["state"] == "ended" and sum(rows.values()) == rows["restored"] + rows["escalated"] else None
-        )
-
-    found: dict[str, Any] = await _until(over, "every load came back", 90)
-    return found
+from tests.e2e.scene import EVENT_S, HOMES, QUICK, call, finished, living, until
 
 
 @pytest.mark.parametrize("victim", ["platform", "nats-server", "both"])
@@ -73,8 +18,8 @@ async def test_a_kill_in_the_middle_of_an_event_costs_nothing(platforms: Callabl
     platform = platforms(**QUICK).start()
     async with living(platform) as homes:
         event_id = call(platform, HOMES * HEATER_KW)
-        await _until(lambda: platform.get(f"/v1/events/{event_id}")["rows"]["acting"] == HOMES, "all are acting")
-        await _until(lambda: all(home.held for home in homes), "the loads are held")
+        await until(lambda: platform.get(f"/v1/events/{event_id}")["rows"]["acting"] == HOMES, "all are acting")
+        await until(lambda: all(home.held for home in homes), "the loads are held")
         await asyncio.sleep(2)
         if victim != "platform":
             os.kill(platform.nats_pid(), signal.SIGKILL)
@@ -85,7 +30,7 @@ async def test_a_kill_in_the_middle_of_an_event_costs_nothing(platforms: Callabl
         assert event["rows"]["restored"] == HOMES
         assert not any(home.held for home in homes)
         await assert_nothing_lost_nothing_twice(platform, homes)
-        statements = await _until(lambda: platform.get("/v1/statements", event_id=event_id)["items"], "the statement")
+        statements = await until(lambda: platform.get("/v1/statements", event_id=event_id)["items"], "the statement")
     assert len(statements) == 1
     hours = EVENT_S / 3600
     assert statements[0]["baseline_kwh"] == pytest.approx(HOMES * (BASE_KW + HEATER_KW) * hours, rel=0.02)
@@ -96,7 +41,7 @@ async def test_killed_until_after_the_end_the_event_ends_by_its_clock(platforms:
     platform = platforms(**QUICK).start()
     async with living(platform) as homes:
         event_id = call(platform, HOMES * HEATER_KW, seconds=6)
-        await _until(lambda: all(home.held for home in homes), "the loads are held")
+        await until(lambda: all(home.held for home in homes), "the loads are held")
         platform.kill()
         await asyncio.sleep(8)
         assert not any(home.held for home in homes)  # by their own clocks
