@@ -22,7 +22,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-web: $(BUILT) ## build the page (with this machine's Node, else with the one that comes as a Python package)
+web: $(BUILT) ## build the page, with the Node that comes as a Python package
 
 $(BUILT): $(WEB_SOURCE) | $(INSTALLED)
 	$(BIN)/python web/build.py

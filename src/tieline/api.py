@@ -48,12 +48,13 @@ def application(
     page: Sequence[object],
     *,
     gate: doors.Gate,
-    index: Callable[[], Index],
+    index: Callable[[str], Index],
     rate: Callable[[float], Awaitable[None]] | None,
     checked: Mapping[str, Checked],
     provided: Mapping[str, object],
 ) -> Litestar:
-    """`rate` sets the clock's speed, None where time is real; `provided` is what handlers may ask for by name."""
+    """`index` is told the name by which we were called; `rate` sets the clock's speed, None where time is real;
+    `provided` is what handlers may ask for by name."""
     behind_the_gate: list[Any] = [*_platform_routes(index, rate), *routes]
     return Litestar(
         route_handlers=[Router("/", route_handlers=behind_the_gate, guards=[gate]), *_open_routes(checked), *page],  # type: ignore[list-item]
@@ -76,21 +77,21 @@ def _given(thing: object) -> Provide:
     return Provide(give, sync_to_thread=False)
 
 
-def _platform_routes(index: Callable[[], Index], rate: Callable[[float], Awaitable[None]] | None) -> list[object]:
+def _platform_routes(index: Callable[[str], Index], rate: Callable[[float], Awaitable[None]] | None) -> list[object]:
     @get("/v1")
-    async def show_index() -> Index:
+    async def show_index(request: Request[Any, Any, Any]) -> Index:
         """What this platform is, what time it keeps and where devices connect."""
-        return index()
+        return index(request.url.hostname or "")
 
     @put("/v1/clock")
-    async def rate_clock(data: JSONBody[NewSpeed]) -> Index:
+    async def rate_clock(data: JSONBody[NewSpeed], request: Request[Any, Any, Any]) -> Index:
         """Let a local platform's time run faster, to watch a fleet; others keep real time."""
         if rate is None:
             raise Forbidden("only a platform that listens on loopback may keep simulated time")
         if not 0.01 <= data.speed <= 3600:
             raise Refused(f"speed {data.speed:g}: from 0.01 to 3600 clock seconds a second")
         await rate(data.speed)
-        return index()
+        return index(request.url.hostname or "")
 
     return [show_index, rate_clock]
 

@@ -1,8 +1,9 @@
 """Settings become ports, ports become parts, parts become a process: the only file that names adapters."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 import msgspec
 import structlog
@@ -22,7 +23,7 @@ from tieline.adapters.sql.outbox import Outbox
 from tieline.adapters.sql.postgres import PostgresRows
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.access import Grant
-from tieline.base.errors import Refused, Unready
+from tieline.base.errors import Broken, Refused, Unready
 from tieline.base.part import Part, Task
 from tieline.base.time import RatedClock
 from tieline.dispatch import mqtt as dispatch_mqtt
@@ -43,6 +44,7 @@ from tieline.web import routes as web
 
 log = structlog.get_logger(__name__)
 PARTS = ("api", "telemetry", "dispatch", "settlement")
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  compared with, not listened on
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
@@ -59,6 +61,13 @@ class Store(msgspec.Struct):
     shared_clock: SharedClock
 
 
+class Connection(Protocol):
+    """The line to NATS. It comes back by itself for ever; when it is closed all the same, only a new start helps."""
+
+    @property
+    def is_closed(self) -> bool: ...
+
+
 class Ports(msgspec.Struct):
     """Everything a part may be given."""
 
@@ -72,6 +81,8 @@ class Ports(msgspec.Struct):
     outbox: Outbox
     mqtt_host: str
     mqtt_port: int
+    connection: Connection
+    broker_ready: Callable[[], None]
 
 
 @contextlib.asynccontextmanager
@@ -143,6 +154,7 @@ class Broker(msgspec.Struct):
     issuer_seed: str
     mqtt_host: str
     mqtt_port: int
+    ready: Callable[[], None]
 
 
 @contextlib.asynccontextmanager
@@ -157,6 +169,7 @@ async def _broker(settings: Settings) -> AsyncIterator[Broker]:
             settings.nats_issuer_seed,
             settings.mqtt_host,
             settings.mqtt_port,
+            lambda: None,
         )
         return
     server = NatsServer(
@@ -169,7 +182,15 @@ async def _broker(settings: Settings) -> AsyncIterator[Broker]:
     )
     await server.start()
     try:
-        yield Broker([server.url], server.user, server.password, server.issuer_seed, server.mqtt_host, server.mqtt_port)
+        yield Broker(
+            [server.url],
+            server.user,
+            server.password,
+            server.issuer_seed,
+            server.mqtt_host,
+            server.mqtt_port,
+            server.ready,
+        )
     finally:
         await server.stop()
 
@@ -187,7 +208,9 @@ async def opened(settings: Settings) -> AsyncIterator[Ports]:
                 metrics.CONNECT_DENIED.inc()
             return grant
 
-        callout = AuthCallout(connection, decide, issuer_seed=broker.issuer_seed)
+        # A line of its own: however busy the Log is, a device that connects is answered at once.
+        asking = await connect(broker.urls, user=broker.user, password=broker.password, name="tieline-callout")
+        callout = AuthCallout(asking, decide, issuer_seed=broker.issuer_seed)
         try:
             await publisher.start()
             events = await NatsLog.open(connection, replicas=settings.log_replicas)
@@ -207,10 +230,13 @@ async def opened(settings: Settings) -> AsyncIterator[Ports]:
                 Outbox(store.rows, events),
                 broker.mqtt_host,
                 broker.mqtt_port,
+                connection,
+                broker.ready,
             )
         finally:
             await callout.stop()
             await publisher.stop()
+            await asking.close()
             await connection.close()
 
 
@@ -242,16 +268,29 @@ def assemble(settings: Settings, ports: Ports, names: Sequence[str]) -> Process:
     return Process(tasks, _http(settings, ports, fleet, list(parts.values())), tail)
 
 
+class _WithBroker:
+    """Ready when the Log is and the broker under it can write: on a full disk the Log alone would not know."""
+
+    def __init__(self, log: Log, broker_ready: Callable[[], None]) -> None:
+        self._log = log
+        self._broker_ready = broker_ready
+
+    async def ready(self) -> None:
+        self._broker_ready()
+        await self._log.ready()
+
+
 def _http(settings: Settings, ports: Ports, fleet: Fleet, parts: Sequence[Part]) -> Litestar:
     checked: dict[str, api.Checked] = {
-        "log": ports.log,
+        "log": _WithBroker(ports.log, ports.broker_ready),
         "rows": ports.rows,
         "series": ports.series,
         "blobs": ports.blobs,
     }
 
-    def index() -> api.Index:
-        host, port, clock = ports.mqtt_host, ports.mqtt_port, ports.clock
+    def index(called: str) -> api.Index:
+        port, clock = ports.mqtt_port, ports.clock
+        host = called if settings.mqtt_host in EVERY_ADDRESS else ports.mqtt_host
         return api.Index("Tieline", __version__, clock.now(), clock.anchor.speed, host, port, settings.zone)
 
     return api.application(
@@ -261,7 +300,7 @@ def _http(settings: Settings, ports: Ports, fleet: Fleet, parts: Sequence[Part])
         index=index,
         rate=ports.shared_clock.rate if settings.loopback else None,
         checked=checked,
-        provided={**checked, "clock": ports.clock, "fleet": fleet},
+        provided={**checked, "log": ports.log, "clock": ports.clock, "fleet": fleet},
     )
 
 
@@ -315,8 +354,17 @@ async def run(
         url = f"http://{settings.http_host}:{port}" if serves else ""
         if announce is not None and (told := announce(url, ports)) is not None:
             await told
-        await process.run([*assembled.tasks, *beside(url)], until)
+        await process.run([*assembled.tasks, *beside(url)], lambda: _until_lost(ports.connection, until))
         if "telemetry" in names:
             with contextlib.suppress(Unready):
                 await assembled.tail.seal()
+        if ports.connection.is_closed:
+            raise Broken("the connection to NATS was closed for good: start again, everything goes on where it was")
     log.info("stopped")
+
+
+async def _until_lost(connection: Connection, until: Callable[[], Awaitable[None]]) -> None:
+    stop = asyncio.ensure_future(until())
+    while not stop.done() and not connection.is_closed:
+        await asyncio.wait([stop], timeout=1)
+    stop.cancel()

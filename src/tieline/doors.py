@@ -22,7 +22,7 @@ from litestar.params import Parameter, SkipValidation
 from litestar.types import ExceptionHandlersMap
 
 from tieline import metrics
-from tieline.base.errors import Broken, Refused, TielineError, Unauthenticated
+from tieline.base.errors import Broken, Forbidden, Refused, TielineError, Unauthenticated
 from tieline.base.time import Clock
 from tieline.ports import Blobs, Log, Rows, Series
 
@@ -101,7 +101,9 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def _problem(request: Request[Any, Any, Any], title: str, status: int, detail: str, errors: Sequence[str] = ()) -> Any:
     body = Problem(title, status, detail, request.url.path, errors=list(errors))
-    headers = {"www-authenticate": "Bearer"} if status == 401 else {}
+    headers = dict(SAFE_HEADERS)
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
     if status == 503:
         headers["retry-after"] = "1"
     return Response(
@@ -171,10 +173,10 @@ class Gate:
         host = connection.headers.get("host", "")
         origin = connection.headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
-            raise Refused(f"a page of {origin} may not call {host}")
+            raise Forbidden(f"a page of {origin} may not call {host}")
         if self._token is None:
             if host.rsplit(":", 1)[0] not in self._hosts:
-                raise Refused(f"this platform listens on loopback and does not answer to the name {host!r}")
+                raise Forbidden(f"this platform listens on loopback and does not answer to the name {host!r}")
         elif not _bears(connection.headers.get("authorization", ""), self._token):
             raise Unauthenticated("send `Authorization: Bearer …` with the token that TIELINE_API_TOKEN sets")
 

@@ -46,7 +46,7 @@ def test_the_bare_package_is_the_agent_and_the_clients() -> None:
     assert "demand-response" in done.stdout.lower() or "event" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["up", "demo", "sim", "config", "migrate"])
+@pytest.mark.parametrize("command", ["up", "demo", "sim", "migrate"])
 def test_a_command_of_the_platform_says_what_to_install(command: str) -> None:
     done = alone(command)
     assert done.returncode == 2

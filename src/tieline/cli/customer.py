@@ -240,6 +240,14 @@ def statement_show(url: str, token: str | None, as_json: bool, statement_id: str
     show(lines, False, "lines")
 
 
+@statement.command("settle")
+@click.argument("event_id")
+@_asking
+def statement_settle(url: str, token: str | None, as_json: bool, event_id: str) -> None:
+    """Settle an event again with what is known now: a restatement where anything changed."""
+    one(_ask(url, token, "POST", f"/v1/events/{event_id}/settle"), as_json)
+
+
 @click.group("dead-letter")
 def dead_letter() -> None:
     """What was refused, and why."""

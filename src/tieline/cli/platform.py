@@ -29,7 +29,7 @@ def up(data: str | None, http_port: int | None, mqtt_port: int | None, speed: fl
 
     given: dict[str, Any] = {"data": data, "http_port": http_port, "mqtt_port": mqtt_port, "clock_speed": speed}
     if fleet:
-        given |= {"zone": beside.ZONE, "clock_start_at": beside.start_at()}
+        given |= {"zone": beside.ZONE, "clock_start_at": beside.start_at(), **beside.PATIENCE}
     chosen = settings.load(**given)
     _configure_logs(chosen.log_level, chosen.log_format)
 

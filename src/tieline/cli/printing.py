@@ -32,8 +32,13 @@ def show(rows: Sequence[Mapping[str, Any]], as_json: bool, title: str) -> None:
     if not rows:
         click.echo(f"no {title}")
         return
-    from rich.console import Console
-    from rich.table import Table
+    try:
+        from rich.console import Console
+        from rich.table import Table
+    except ModuleNotFoundError:  # the bare package, on a small machine
+        for row in rows:
+            click.echo("\t".join("-" if value is None else str(value) for value in row.values()))
+        return
 
     table = Table(title=title, title_justify="left", header_style="bold")
     for name, value in rows[0].items():

@@ -192,7 +192,8 @@ def hear(tx: Transaction, event_id: str, ven_id: str, op: str, ack: Ack, now: da
     sent_at = rows[0].sent_at or now
     metrics.ACK_SECONDS.observe((now - sent_at).total_seconds())
     late = now - sent_at > timedelta(seconds=policy.ack_s)
-    cause = ack.reason[:300] or ("answered late" if late else rows[0].cause)
+    reason = ack.reason[:300].replace("\x00", "\ufffd")  # PostgreSQL takes no NUL in text
+    cause = reason or ("answered late" if late else rows[0].cause)
     values = {"answer": ack.answer, "acked_at": now, "cause": cause}
     _move(tx, event_id, [ven_id], UNDECIDED, ANSWERED[ack.answer], **values)
     store.set_rows(tx, event_id, [ven_id], [RowState.RESTORING], answer=ack.answer, acked_at=now)

@@ -13,10 +13,9 @@ from tieline.dispatch import reads as dispatch
 from tieline.dispatch.model import CLOSED, Event, EventState
 from tieline.ports import Rows, Series
 from tieline.settlement import actions, reads
-from tieline.settlement.routes import ROUTES
+from tieline.settlement.routes import LAG_S, ROUTES
 
 DELAY_S = 120.0
-LAG_S = 1.0
 log = structlog.get_logger(__name__)
 
 

@@ -1,17 +1,22 @@
 """The HTTP door of settlement: frozen baselines, statements, and the readings behind them."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Request, Response, get, post
 from litestar.params import FromPath, Parameter
 
 from tieline.base.time import iso, parse_instant
 from tieline.dispatch import reads as dispatch
-from tieline.doors import Cursor, Limit, Page, WithRows, WithSeries, after, csv_response, page, wants_csv
-from tieline.settlement import reads
+from tieline.doors import Cursor, Limit, Page, WithClock, WithRows, WithSeries, after, csv_response, page, wants_csv
+from tieline.settlement import actions, reads
 from tieline.settlement.model import LeftOut, Statement, StatementLine, Summary
+from tieline.telemetry.routes import Reading
+
+LAG_S = 1.0
+"""Of the wall: what was taken before the instant of knowledge may still be on its way into Series."""
 
 
 class BaselineView(msgspec.Struct, frozen=True):
@@ -27,13 +32,6 @@ class BaselineView(msgspec.Struct, frozen=True):
     baseline_kw: list[float]
     vens: int
     left_out: list[LeftOut]
-
-
-class Reading(msgspec.Struct, frozen=True):
-    at: datetime
-    value: float
-    flags: int
-    known_at: datetime
 
 
 @get("/v1/events/{event_id:str}/baseline")
@@ -55,6 +53,17 @@ async def show_baseline(event_id: FromPath[str], rows: WithRows) -> BaselineView
         len(frozen.vens),
         frozen.left_out,
     )
+
+
+@post("/v1/events/{event_id:str}/settle")
+async def settle_again(event_id: FromPath[str], rows: WithRows, series: WithSeries, clock: WithClock) -> Summary:
+    """Settle with what is known now: a restatement where anything changed, else the newest statement as it is.
+
+    Statements are made by themselves; this is for readings that came, or were corrected, afterwards.
+    """
+    known_at = clock.now()
+    await asyncio.sleep(LAG_S)
+    return (await actions.settle(event_id, rows=rows, series=series, clock=clock, known_at=known_at)).summary()
 
 
 @get("/v1/statements")
@@ -99,4 +108,4 @@ async def list_readings(
     return page(found, limit, lambda reading: iso(reading.at))
 
 
-ROUTES = [show_baseline, list_statements, show_statement, list_readings]
+ROUTES = [show_baseline, settle_again, list_statements, show_statement, list_readings]

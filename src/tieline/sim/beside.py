@@ -15,6 +15,8 @@ from tieline.base.part import Task
 ZONE = "America/Los_Angeles"
 AFTERNOON = time(16, 30)
 """When a simulated day is worth watching: people come home, houses are hot."""
+PATIENCE = {"lead_s": 120.0, "ack_s": 120.0, "resend_s": 60.0, "online_s": 900.0, "settle_delay_s": 180.0}
+"""Settings for a clock of a minute a second: there a busy machine's second of delay is a minute."""
 
 
 def start_at(now: datetime | None = None) -> datetime:

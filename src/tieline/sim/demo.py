@@ -31,7 +31,7 @@ from tieline.ven.client import Client
 SPEED = 60
 AHEAD, LENGTH, AFTER = timedelta(minutes=6), timedelta(minutes=30), timedelta(minutes=18)
 SHARE = 0.35  # of what the fleet could give up
-LATE_S = 60.0
+LATE_S = beside.PATIENCE["ack_s"]
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -97,6 +97,7 @@ async def _platform(folder: Path, console: Console) -> AsyncIterator[str]:
         "TIELINE_CLOCK_SPEED": str(SPEED),
         "TIELINE_CLOCK_START_AT": iso(beside.start_at()),
         "TIELINE_ZONE": beside.ZONE,
+        **{f"TIELINE_{name.upper()}": str(value) for name, value in beside.PATIENCE.items()},
     }
     with (folder / "platform.log").open("wb") as output:
         child = await asyncio.create_subprocess_exec(

@@ -19,7 +19,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     as soon as the fleet is live.
     """
 
-    url: str = "http://127.0.0.1:8080"
+    url: str = "http://127.0.0.1:8400"
     token: str | None = None
     homes: int = 200
     seed: int = 7

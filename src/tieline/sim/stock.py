@@ -56,15 +56,21 @@ class Stock(NamedTuple):
         return [row for row in range(len(LOADS)) if self.rated_kw[row, home] > 0]
 
 
+def _owned(draw: np.random.Generator, homes: int) -> npt.NDArray[np.bool_]:
+    """Which home has which load, [loads, homes]; a battery only beside PV."""
+    has = draw.random((len(LOADS), homes)) < SHARES[:, None]
+    has[BATTERY] &= has[PV]
+    has[BATTERY] |= has[PV] & (draw.random(homes) < 0.3)
+    return has
+
+
 def stock(draw: np.random.Generator, homes: int, latitude: float, longitude: float) -> Stock:
     """As many homes, scattered over about 10 km around a place."""
 
     def between(low: float, high: float) -> Array:
         return draw.uniform(low, high, homes)
 
-    has = draw.random((len(LOADS), homes)) < SHARES[:, None]
-    has[BATTERY] &= has[PV]
-    has[BATTERY] |= has[PV] & (draw.random(homes) < 0.3)
+    has = _owned(draw, homes)
     resistance, window = between(3.2, 5.2), between(1.2, 2.4)
     hvac_kw = 1.2 * ((DESIGN_C - INDOOR_C) / resistance + 0.8 + 0.7 * window) / 2.9
     rated = np.empty((len(LOADS), homes))

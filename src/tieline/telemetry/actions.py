@@ -18,7 +18,7 @@ async def refuse(log: Log, blobs: Blobs, clock: Clock, entry: Entry, ven_id: str
     letter = DeadLetter(
         subject=entry.subject[:200],
         reason=dead.reason,
-        detail=dead.detail[:MOST_DETAIL],
+        detail=dead.detail[:MOST_DETAIL].replace("\x00", "\ufffd"),
         said_at=clock.now(),
         digest=await blobs.put(entry.data),
         size=len(entry.data),

@@ -52,6 +52,13 @@ def configuration(
             "sync_interval": sync_interval,
         },
         "mqtt": {"host": mqtt_host, "port": mqtt_port},
+        **_accounts(password, issuer_seed),
+    }
+
+
+def _accounts(password: str, issuer_seed: str) -> dict[str, Any]:
+    """The platform's own user by its password; every other is asked about (the auth callout)."""
+    return {
         "accounts": {
             ACCOUNT: {"jetstream": "enabled", "users": [{"user": USER, "password": password}]},
             "SYS": {},
