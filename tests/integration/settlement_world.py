@@ -88,7 +88,7 @@ class World:
         now = self.clock.now()
         headroom = [Headroom(ven_id, "hvac", Kilowatts(1.5)) for ven_id in ven_ids]
         await self.step(event_id, lambda tx, event: dispatch.choose(tx, event, headroom, now))
-        await self.step(event_id, lambda tx, event: dispatch.send(tx, event, ven_ids, now))
+        await self.step(event_id, lambda tx, event: dispatch.send(tx, event, now, now))
         for ven_id in ven_ids:
             await self.answer(event_id, ven_id, "event", answer)
         return await self.step(event_id, lambda tx, event: dispatch.begin(tx, event, now))
@@ -105,7 +105,7 @@ class World:
         for ven_id in await dispatch_reads.participants(self.rows, event_id):
             await self.answer(event_id, ven_id, "restore")
 
-    async def step(self, event_id: str, work: Callable[[Any, Event], None]) -> Event:
+    async def step(self, event_id: str, work: Callable[[Any, Event], object]) -> Event:
         event = await dispatch_reads.event(self.rows, event_id)
         await self.rows.transaction(lambda tx: work(tx, event))
         return await dispatch_reads.event(self.rows, event_id)

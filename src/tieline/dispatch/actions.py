@@ -165,10 +165,20 @@ def close(tx: Transaction, event: Event, state: EventState, now: datetime) -> No
     tell(tx, event.event_id, str(state))
 
 
-def send(tx: Transaction, event: Event, vens: Iterable[str], now: datetime) -> None:
-    """Written before it is spoken: after a crash in between, the command is said again."""
+def due(ledger: Iterable[LedgerRow], again: datetime) -> list[LedgerRow]:
+    """The rows to say something about: never said, or said before `again` and still without an answer."""
+    unanswered = [row for row in ledger if row.state in UNDECIDED or row.state is RowState.RESTORING]
+    return [row for row in unanswered if row.last_send_at is None or row.last_send_at <= again]
+
+
+def send(tx: Transaction, event: Event, now: datetime, again: datetime) -> list[LedgerRow]:
+    """Enter what is about to be said, and give it back: the rows as they stand in this transaction, so that an event
+    stopped a moment ago is not called. Written before it is spoken: after a crash in between it is said again."""
+    rows = due(reads.ledger_of(tx, event.event_id), again)
+    vens = {row.ven_id for row in rows}
     store.set_rows(tx, event.event_id, vens, [RowState.SENT, RowState.RESTORING], last_send_at=now)
     _move(tx, event.event_id, vens, [RowState.PLANNED], RowState.SENT, sent_at=now, last_send_at=now)
+    return rows
 
 
 def give_up(tx: Transaction, event: Event, vens: Iterable[str], declined: Iterable[str], now: datetime) -> None:

@@ -14,7 +14,7 @@ from tieline import metrics
 from tieline.base.errors import TielineError
 from tieline.base.time import Clock
 from tieline.dispatch import actions, reads
-from tieline.dispatch.model import CLOSED, OPEN, Event, EventState, LedgerRow, Policy, RowState, command_id
+from tieline.dispatch.model import OPEN, Event, EventState, LedgerRow, Policy, RowState, command_id
 from tieline.dispatch.planning import Headroom
 from tieline.ports import Rows
 from tieline.wires.mqtt.messages import COMMAND, Command, Limit, Op, topic
@@ -38,10 +38,10 @@ class Dispatcher:
         self._clock = clock
         self._speak = speak
         self._measure = measure
-        self._timing = policy
+        self._policy = policy
 
     async def run(self) -> None:
-        """A look about four times a wall second, whatever the clock's rate: commands must go out within the second."""
+        """A look about five times a wall second, whatever the clock's rate: commands must go out within the second."""
         while True:
             await self.step()
             await asyncio.sleep(0.2)
@@ -54,7 +54,7 @@ class Dispatcher:
                 log.warning("event waits", event_id=event.event_id, reason=str(error))
 
     async def _advance(self, event: Event) -> None:
-        now, policy = self._clock.now(), self._timing
+        now, policy = self._clock.now(), self._policy
         if event.state in OPEN and now >= event.end_at:
             if event.started_at is None:
                 await self._rows.transaction(lambda tx: actions.begin(tx, event, now))
@@ -75,7 +75,7 @@ class Dispatcher:
             await self._rows.transaction(lambda tx: actions.give_up(tx, event, vens, declined, now))
 
     async def _call(self, event: Event, now: datetime) -> None:
-        policy = self._timing
+        policy = self._policy
         if event.planned_at is None and now >= event.start_at - timedelta(seconds=policy.lead_s):
             headroom = await self._measure(now)
             await self._rows.transaction(lambda tx: actions.choose(tx, event, headroom, now, policy.reserve))
@@ -92,22 +92,16 @@ class Dispatcher:
                 await self._rows.transaction(lambda tx: actions.act(tx, event, vens, now))
 
     async def _send(self, event: Event, ledger: Sequence[LedgerRow], now: datetime) -> None:
-        resend_s = self._timing.resend_s
-        due = [row for row in ledger if row.last_send_at is None or _older(row.last_send_at, now, resend_s)]
-        restores = {row.ven_id for row in due if row.state is RowState.RESTORING}
-        calls = {
-            row.ven_id
-            for row in due
-            if row.state in actions.UNDECIDED and event.state not in CLOSED and now < event.end_at
-        }
-        if not restores | calls:
+        again = now - timedelta(seconds=self._policy.resend_s)
+        if not actions.due(ledger, again):
             return
-        await self._rows.transaction(lambda tx: actions.send(tx, event, restores | calls, now))
-        commands = [(ven, _restore(event, ven, now)) for ven in sorted(restores)]
+        rows = await self._rows.transaction(lambda tx: actions.send(tx, event, now, again))
+        restores = {row.ven_id for row in rows if row.state is RowState.RESTORING}
+        calls = {row.ven_id for row in rows} - restores
         metrics.COMMANDS.labels(Op.RESTORE).inc(len(restores))
         metrics.COMMANDS.labels(Op.EVENT).inc(len(calls))
-        commands += [(ven, _event(event, ven, ledger, now)) for ven in sorted(calls)]
-        await self._say(commands)
+        commands = [(ven, _restore(event, ven, now)) for ven in sorted(restores)]
+        await self._say(commands + [(ven, _event(event, ven, ledger, now)) for ven in sorted(calls)])
 
     async def _say(self, commands: Iterable[tuple[str, Command]]) -> None:
         spoken = [self._speak(topic(COMMAND, ven_id), msgspec.json.encode(command)) for ven_id, command in commands]
