@@ -55,9 +55,9 @@ def application(
 ) -> Litestar:
     """`index` is told the name by which we were called; `rate` sets the clock's speed, None where time is real;
     `provided` is what handlers may ask for by name."""
-    behind_the_gate: list[Any] = [*_platform_routes(index, rate), *routes]
+    behind_the_gate: list[Any] = [*_platform_routes(index, rate), *_described_routes(), *routes]
     return Litestar(
-        route_handlers=[Router("/", route_handlers=behind_the_gate, guards=[gate]), *_open_routes(checked), *page],  # type: ignore[list-item]
+        route_handlers=[Router("/", route_handlers=behind_the_gate, guards=[gate]), *_health_routes(checked), *page],  # type: ignore[list-item]
         dependencies={name: _given(thing) for name, thing in provided.items()},
         exception_handlers={**doors.PROBLEMS},
         middleware=[doors.Conditional],
@@ -96,7 +96,7 @@ def _platform_routes(index: Callable[[str], Index], rate: Callable[[float], Awai
     return [show_index, rate_clock]
 
 
-def _open_routes(checked: Mapping[str, Checked]) -> list[Any]:
+def _health_routes(checked: Mapping[str, Checked]) -> list[Any]:
     @get("/health/live", include_in_schema=False)
     async def live() -> dict[str, bool]:
         return {"live": True}
@@ -107,6 +107,10 @@ def _open_routes(checked: Mapping[str, Checked]) -> list[Any]:
         body = {"ready": not reasons, "ports": {name: reasons.get(name, "ready") for name in checked}}
         return Response(body, status_code=503 if reasons else 200)
 
+    return [live, ready]
+
+
+def _described_routes() -> list[Any]:
     @get("/openapi.json", include_in_schema=False, sync_to_thread=False)
     def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
         return request.app.openapi_schema.to_schema()
@@ -115,7 +119,7 @@ def _open_routes(checked: Mapping[str, Checked]) -> list[Any]:
     async def show_metrics() -> bytes:
         return generate_latest(metrics.REGISTRY)
 
-    return [live, ready, openapi, show_metrics]
+    return [openapi, show_metrics]
 
 
 async def unready(checked: Mapping[str, Checked]) -> dict[str, str]:

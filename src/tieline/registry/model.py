@@ -85,11 +85,6 @@ class Site(msgspec.Struct, frozen=True):
     panel_a: float
     created_at: datetime
 
-    @property
-    def limit_kw(self) -> float:
-        """The most that the panel lets through, in kW."""
-        return self.panel_a * PANEL_VOLTS / 1000
-
 
 class Ven(msgspec.Struct, frozen=True):
     ven_id: str

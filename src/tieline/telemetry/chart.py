@@ -1,5 +1,6 @@
 """A series thinned for a chart: pure; no spike is lost, no gap is bridged."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,8 +15,8 @@ class Chart(msgspec.Struct, frozen=True):
     """Points in seconds since 1970; `value` the mean, `low` and `high` the extremes of each; None is a gap."""
 
     series: Declaration
-    start: Any
-    end: Any
+    start: datetime
+    end: datetime
     at: list[float]
     value: list[float | None]
     low: list[float | None]

@@ -51,6 +51,7 @@ class Tail:
         self.arrived = asyncio.Event()
 
     async def run(self) -> None:
+        self._held.clear()  # after a failure: the Log tells it again
         position = await self._series.position(WRITER)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(position))
