@@ -12,12 +12,13 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from tieline import metrics
+from tieline.base.cancellation import heed_cancellation
 from tieline.base.errors import Unready
 from tieline.base.part import Task
 
 log = structlog.get_logger(__name__)
 _BACK_OFF_S = (0.2, 10.0)
-_STOP_S = 8.0
+_STOP_S = 8
 
 
 async def keep(task: Task) -> None:
@@ -30,6 +31,7 @@ async def keep(task: Task) -> None:
         except Exception as error:  # whatever it is, the others go on and this one is tried again
             reasons = _causes(error)
             log.warning("task failed and starts again", task=task.name, reason=reasons, exc_info=_ours(error))
+        heed_cancellation()
         metrics.RESTARTS.labels(task.name).inc()
         if loop.time() - began > 60:
             pause = _BACK_OFF_S[0]
@@ -105,11 +107,17 @@ async def run(tasks: Sequence[Task], until: Callable[[], Awaitable[None]]) -> No
     try:
         await until()
     finally:
-        for one in kept:
+        await _stop(kept)
+
+
+async def _stop(kept: Sequence["asyncio.Task[None]"]) -> None:
+    """Cancel, and again each second: one that swallowed the first is told once more."""
+    late = set(kept)
+    for _ in range(_STOP_S):
+        for one in late:
             one.cancel()
-        done, late = await asyncio.wait(kept, timeout=_STOP_S) if kept else (set(), set())
-        if late:
-            log.warning("tasks did not stop in time", tasks=sorted(one.get_name() for one in late))
-        for one in done:
-            with contextlib.suppress(asyncio.CancelledError):
-                one.exception()
+        if not late:
+            return
+        _, late = await asyncio.wait(late, timeout=1)
+    if late:
+        log.warning("tasks did not stop in time", tasks=sorted(one.get_name() for one in late))

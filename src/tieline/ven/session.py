@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 import aiomqtt
 import msgspec
 
+from tieline.base.cancellation import heed_cancellation
 from tieline.wires.mqtt.messages import COMMAND, Ack, Command, Loads, Meter, topic
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class Session:
             try:
                 async with self._connection() as client:
                     await client.subscribe(topic(COMMAND, self.ven_id), qos=0)
-                    _heed_cancellation()
+                    heed_cancellation()
                     self.connected.set()
                     self.trouble, pause = "", FIRST_PAUSE_S
                     await self._exchange(client)
@@ -94,7 +95,7 @@ class Session:
                 log.info("%s is not connected: %s", self.ven_id, self.trouble)
             finally:
                 self.connected.clear()
-            _heed_cancellation()
+            heed_cancellation()
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  spreads a fleet's return, no secret
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
@@ -141,7 +142,7 @@ class Session:
                 await client.publish(*message, qos=1)
                 if self._store and self._store[0] is message:  # the bound may have pushed it out meanwhile
                     self._store.popleft()
-                _heed_cancellation()
+                heed_cancellation()
             self._empty.set()
             self._stored.clear()
             await self._stored.wait()
@@ -157,11 +158,3 @@ class Session:
                 log.warning("%s was sent a command that is none: %s", self.ven_id, error)
             else:
                 self._on_command(command)
-
-
-def _heed_cancellation() -> None:
-    """aiomqtt waits with `wait_for`, which before Python 3.12 may swallow a cancellation (cpython issue 86296), and an
-    error while leaving takes the place of one: raise it again."""
-    task = asyncio.current_task()
-    if task and task.cancelling():
-        raise asyncio.CancelledError

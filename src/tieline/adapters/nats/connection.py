@@ -9,6 +9,7 @@ from nats.aio.client import Client
 from nats.errors import BadSubjectError, Error, MaxPayloadError
 from nats.js.errors import APIError
 
+from tieline.base.cancellation import heed_cancellation
 from tieline.base.errors import Broken, Refused, TielineError, Unready
 
 _log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ def asking(what: str) -> Iterator[None]:
     """Turns what NATS raises meanwhile into `Refused`, `Unready` or `Broken`; `what` completes "NATS could not …"."""
     try:
         yield
+        heed_cancellation()
     except TielineError:
         raise
     except (MaxPayloadError, BadSubjectError, ValueError) as error:

@@ -7,6 +7,7 @@ import secrets
 
 from aiomqtt import Client, MqttError
 
+from tieline.base.cancellation import heed_cancellation
 from tieline.base.errors import Unready
 
 _log = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ class MqttPublisher:
             await client.publish(topic, payload, qos=1, retain=retain, timeout=_TRY_S)
         except MqttError:
             return False
+        finally:
+            heed_cancellation()
         return True
 
     async def _keep(self) -> None:

@@ -11,6 +11,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error
 
 from tieline.adapters.nats.connection import asking
+from tieline.base.cancellation import heed_cancellation
 
 _WAIT_S = 2.0  # how long one request may wait for a first entry; also how soon a lost request is noticed
 _GRACE_S = 2.0
@@ -47,9 +48,7 @@ class Pull:
 
     async def batch(self, at_once: int) -> list[Msg]:
         """What there is, at most `at_once` together; nothing when nothing came within two seconds."""
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError  # nats-py's waits may swallow a cancellation before Python 3.12
+        heed_cancellation()
         answered = await self._ask(at_once) and await self._answer()
         self.lost = not answered or (self._status not in _IN_ORDER)
         batch, self._arrived = self._arrived[:at_once], self._arrived[at_once:]
