@@ -22,7 +22,7 @@ from tieline.adapters.sql.clock import SharedClock
 from tieline.adapters.sql.outbox import Outbox
 from tieline.adapters.sql.postgres import PostgresRows
 from tieline.adapters.sql.sqlite import SqliteRows
-from tieline.base.access import Grant
+from tieline.base.access import Decide, Grant
 from tieline.base.errors import Broken, Refused, Unready
 from tieline.base.part import Part, Task
 from tieline.base.time import RatedClock
@@ -195,6 +195,16 @@ async def _broker(settings: Settings) -> AsyncIterator[Broker]:
         await server.stop()
 
 
+def _decide(rows: Rows) -> Decide:
+    async def decide(user: str, password: str, client_id: str) -> Grant | None:
+        grant = await identity.device(rows, user, password, client_id)
+        if grant is None:
+            metrics.CONNECT_DENIED.inc()
+        return grant
+
+    return decide
+
+
 @contextlib.asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Ports]:
     """Every port, open and usable; closed again in reverse order."""
@@ -202,15 +212,9 @@ async def opened(settings: Settings) -> AsyncIterator[Ports]:
         connection = await connect(broker.urls, user=broker.user, password=broker.password)
         publisher = MqttPublisher(broker.mqtt_host, broker.mqtt_port, user=broker.user, password=broker.password)
 
-        async def decide(user: str, password: str, client_id: str) -> Grant | None:
-            grant = await identity.device(store.rows, user, password, client_id)
-            if grant is None:
-                metrics.CONNECT_DENIED.inc()
-            return grant
-
         # A line of its own: however busy the Log is, a device that connects is answered at once.
         asking = await connect(broker.urls, user=broker.user, password=broker.password, name="tieline-callout")
-        callout = AuthCallout(asking, decide, issuer_seed=broker.issuer_seed)
+        callout = AuthCallout(asking, _decide(store.rows), issuer_seed=broker.issuer_seed)
         try:
             await publisher.start()
             events = await NatsLog.open(connection, replicas=settings.log_replicas)

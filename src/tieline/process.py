@@ -27,10 +27,14 @@ async def keep(task: Task) -> None:
     while True:
         began = loop.time()
         try:
-            await task.run()
+            # A task of its own: before Python 3.13 a TaskGroup that failed leaves its task marked as being cancelled.
+            await asyncio.ensure_future(task.run())
         except Exception as error:  # whatever it is, the others go on and this one is tried again
             reasons = _causes(error)
             log.warning("task failed and starts again", task=task.name, reason=reasons, exc_info=_ours(error))
+        except asyncio.CancelledError:
+            heed_cancellation()
+            log.warning("task cancelled itself and starts again", task=task.name)
         heed_cancellation()
         metrics.RESTARTS.labels(task.name).inc()
         if loop.time() - began > 60:

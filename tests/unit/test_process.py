@@ -1,0 +1,78 @@
+"""Tasks that are kept going, and let go when told."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from tieline import process
+from tieline.base.cancellation import heed_cancellation
+from tieline.base.errors import Unready
+from tieline.base.part import Task
+
+
+async def fail() -> None:
+    raise Unready("not now")
+
+
+async def wait() -> None:
+    await asyncio.sleep(3600)
+
+
+async def fail_in_a_group() -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(fail())
+        group.create_task(wait())
+
+
+async def end() -> None:
+    return
+
+
+@pytest.mark.parametrize("how", [fail, fail_in_a_group, end])
+async def test_a_task_that_ends_however_is_started_again(how: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_BACK_OFF_S", (0.001, 0.002))
+    runs = 0
+
+    async def run() -> None:
+        nonlocal runs
+        runs += 1
+        await how()  # type: ignore[operator]
+
+    async def thrice() -> None:
+        while runs < 3:
+            await asyncio.sleep(0.001)
+
+    await asyncio.wait_for(process.run([Task("one", run)], thrice), 5)
+    assert runs >= 3
+
+
+async def test_a_task_that_swallows_its_cancellation_is_stopped_all_the_same() -> None:
+    swallowed = 0
+
+    async def run() -> None:
+        nonlocal swallowed
+        while swallowed < 2:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                swallowed += 1
+
+    async def soon() -> None:
+        await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(process.run([Task("stubborn", run)], soon), 5)
+    assert swallowed == 2
+
+
+async def test_a_swallowed_cancellation_is_raised_at_the_next_look() -> None:
+    async def swallow_and_look() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        heed_cancellation()
+
+    task = asyncio.create_task(swallow_and_look())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
