@@ -30,15 +30,15 @@ async def test_two_processes_on_one_folder_and_the_owner_of_the_broker_dies(
 
 
 async def test_the_same_parts_on_a_cluster_a_database_and_an_object_store(
-    platforms: Callable[..., Platform], nats_cluster: NatsCluster, postgres_database: str, s3_bucket: Bucket
+    platforms: Callable[..., Platform], fresh_cluster: NatsCluster, postgres_database: str, s3_bucket: Bucket
 ) -> None:
     platform = platforms(
         **QUICK,
-        nats_urls=",".join(nats_cluster.urls),
-        nats_user=nats_cluster.user,
-        nats_password=nats_cluster.password,
-        nats_issuer_seed=nats_cluster.issuer_seed,
-        mqtt_port=nats_cluster.nodes[0].mqtt_port,
+        nats_urls=",".join(fresh_cluster.urls),
+        nats_user=fresh_cluster.user,
+        nats_password=fresh_cluster.password,
+        nats_issuer_seed=fresh_cluster.issuer_seed,
+        mqtt_port=fresh_cluster.nodes[0].mqtt_port,
         log_replicas=3,
         rows_url=postgres_database,
         objects=f"s3://{s3_bucket.bucket}/tieline",
@@ -52,7 +52,7 @@ async def test_the_same_parts_on_a_cluster_a_database_and_an_object_store(
     async with living(platform) as homes:
         event_id = call(platform, HOMES * HEATER_KW)
         await until(lambda: platform.get(f"/v1/events/{event_id}")["rows"]["acting"] == HOMES, "all are acting")
-        nats_cluster.nodes[2].kill()
+        fresh_cluster.nodes[2].kill()
         try:
             assert (await finished(platform, event_id))["rows"]["restored"] == HOMES
             await assert_nothing_lost_nothing_twice(platform, homes)
@@ -62,4 +62,4 @@ async def test_the_same_parts_on_a_cluster_a_database_and_an_object_store(
             assert len(statements) == 1
             assert statements[0]["delivered_kwh"] == pytest.approx(statements[0]["target_kwh"], rel=0.35)
         finally:
-            await asyncio.to_thread(nats_cluster.start)
+            await asyncio.to_thread(fresh_cluster.start)

@@ -110,6 +110,15 @@ class NatsCluster:
             node.kill()
 
 
+@pytest.fixture
+def fresh_cluster(tmp_path: Path) -> Iterator[NatsCluster]:
+    """A cluster of the test's own, empty."""
+    cluster = NatsCluster(tmp_path / "cluster")
+    cluster.start()
+    yield cluster
+    cluster.kill()
+
+
 @pytest.fixture(scope="session")
 def nats_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]:
     """One cluster for the session, shared: use subjects of your own, and bring back the nodes you kill."""

@@ -69,7 +69,12 @@ class Tail:
             self.arrived.set()
 
     async def _take(self, entry: Entry) -> None:
-        batch = _DECODER.decode(entry.data)
+        try:
+            batch = _DECODER.decode(entry.data)
+        except msgspec.DecodeError as error:  # not ours: it stays in the Log, and does not stop what is
+            log.error("a batch cannot be read", position=entry.position, subject=entry.subject, reason=str(error))
+            metrics.DEAD_LETTERS.labels("unreadable batch").inc()
+            return
         series_id = [batch.names[index] for index in batch.series]
         rows = readings(series_id, batch.at, batch.value, known_at=batch.known_at, seq=batch.seq, flags=batch.flags)
         await self._series.hold(rows, writer=WRITER, position=entry.position)
