@@ -54,8 +54,8 @@ def batch(minute: int, value: float) -> bytes:
 
 
 async def values(series: Series) -> list[float]:
-    found: list[float] = (await series.scan([NAME], NOW, NOW + timedelta(days=1)))["value"].to_pylist()
-    return found
+    found = await series.scan([NAME], NOW, NOW + timedelta(days=1))
+    return [float(value) for value in found["value"].to_numpy()]
 
 
 async def until(series: Series, wanted: list[float]) -> None:
