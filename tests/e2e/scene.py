@@ -42,12 +42,15 @@ async def until(found: Callable[[], Any], what: str, within_s: float = 45) -> An
         await asyncio.sleep(0.1)
 
 
-def call(platform: Platform, kw: float, seconds: float = EVENT_S) -> str:
-    platform.post("/v1/programs", {"program_id": "peak", "name": "Peak"})
+def call(platform: Platform, kw: float, seconds: float = EVENT_S, event_id: str | None = None) -> str:
+    """An event from two seconds ahead; its id."""
+    made = platform.answer("POST", "/v1/programs", json={"program_id": "peak", "name": "Peak"})
+    assert made.status_code in (201, 409), made.text
     start = datetime.now(UTC) + timedelta(seconds=2)
     window = {"start_at": iso(start), "end_at": iso(start + timedelta(seconds=seconds))}
-    event_id: str = platform.post("/v1/events", {"program_id": "peak", "target_kw": kw, **window})["event_id"]
-    return event_id
+    new = {"program_id": "peak", "target_kw": kw, "event_id": event_id, **window}
+    published: str = platform.post("/v1/events", new)["event_id"]
+    return published
 
 
 async def finished(platform: Platform, event_id: str) -> dict[str, Any]:

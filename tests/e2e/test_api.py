@@ -201,6 +201,12 @@ def test_the_registry_by_command_line(platform: Platform) -> None:
     wrong = platform.run("ven", "add", "barn-1", "--site", "barn")
     assert (wrong.returncode, "registered already" in wrong.stderr) == (2, True)
     assert platform.run("ven", "list", "-q", "barn").stdout.count("barn-1") >= 1
+    assert platform.run("resource", "add", "barn-1", "fan", "--rated-kw", "1.5").returncode == 0
+    assert "fan" in platform.run("resource", "list", "--ven", "barn-1").stdout
+    declared = ("series", "add", "barn.price_eur_per_mwh", "--unit", "EUR/MWh", "--step-s", "3600", "--zone", "UTC")
+    assert platform.run(*declared, "--stamp", "start", "--source", "me").returncode == 0
+    listed = json.loads(platform.run("series", "list", "--source", "me", "--json").stdout)["items"]
+    assert [(one["series_id"], one["hold_s"]) for one in listed] == [("barn.price_eur_per_mwh", 3600)]
 
 
 def test_commands_say_when_there_is_no_platform(platforms: Callable[..., Platform]) -> None:

@@ -139,13 +139,61 @@ def ven_renew(url: str, token: str | None, as_json: bool, ven_id: str) -> None:
     one(_ask(url, token, "POST", f"/v1/vens/{ven_id}/credential"), as_json)
 
 
-@click.command("series")
+@click.group()
+def resource() -> None:
+    """Loads at VENs."""
+
+
+@resource.command("add")
+@click.argument("ven_id")
+@click.argument("resource_id")
+@click.option("--name", help="Default: its id.")
+@click.option("--kind", default="other", show_default=True, help="hvac, water_heater, ev, dryer, pv, battery…")
+@click.option("--rated-kw", type=float, required=True, help="Nameplate power in kW.")
+@click.option("--sheddable", is_flag=True, help="It may be commanded.")
+@_asking
+def resource_add(url: str, token: str | None, as_json: bool, ven_id: str, name: str | None, **new: Any) -> None:
+    """Add a load to a VEN."""
+    body = {**new, "name": name or new["resource_id"]}
+    one(_ask(url, token, "POST", f"/v1/vens/{ven_id}/resources", body), as_json)
+
+
+@resource.command("list")
+@click.option("--ven", "ven_id", help="Only those of this VEN.")
+@_paged
+@_asking
+def resource_list(url: str, token: str | None, as_json: bool, **params: Any) -> None:
+    """List loads."""
+    columns = ["ven_id", "resource_id", "name", "kind", "rated_kw", "sheddable"]
+    _list("/v1/resources", url, token, as_json, columns, **params)
+
+
+@click.group()
+def series() -> None:
+    """Series: what is measured or published, in which unit, zone and interval convention."""
+
+
+@series.command("add")
+@click.argument("series_id")
+@click.option("--unit", required=True, help="Of its values, such as kW or AUD/MWh.")
+@click.option("--step-s", type=int, required=True, help="Normal length of an interval in seconds.")
+@click.option("--zone", required=True, help="IANA time zone of its days.")
+@click.option("--stamp", type=click.Choice(["start", "end"]), required=True, help="Edge of the interval it stamps.")
+@click.option("--hold-s", type=int, help="Longest a value may stand where neighbours are missing; default: the step.")
+@click.option("--source", required=True, help="Who publishes it.")
+@_asking
+def series_add(url: str, token: str | None, as_json: bool, hold_s: int | None, **new: Any) -> None:
+    """Declare a series."""
+    one(_ask(url, token, "POST", "/v1/series", {**new, "hold_s": hold_s or new["step_s"]}), as_json)
+
+
+@series.command("list")
 @click.option("-q", help="Text in the id.")
 @click.option("--source", help="mqtt, ons, nem…")
 @_paged
 @_asking
 def series_list(url: str, token: str | None, as_json: bool, **params: Any) -> None:
-    """List series: what is measured or published, in which unit, zone and interval convention."""
+    """List series."""
     columns = ["series_id", "unit", "step_s", "zone", "stamp", "source"]
     _list("/v1/series", url, token, as_json, columns, **params)
 
@@ -263,5 +311,5 @@ def dead_letter_list(url: str, token: str | None, as_json: bool, **params: Any) 
 
 
 def add_to(group: click.Group) -> None:
-    for command in (site, ven, series_list, program, event, statement, dead_letter):
+    for command in (site, ven, resource, series, program, event, statement, dead_letter):
         group.add_command(command)

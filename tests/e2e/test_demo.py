@@ -1,0 +1,21 @@
+"""The story for a newcomer, as a process: it ends well only when everything came back and the books balance."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.timeout(300)
+def test_the_demo_ends_well_and_its_figures_agree_with_the_simulators() -> None:
+    command = [sys.executable, "-m", "tieline.cli", "demo", "--homes", "40", "--json"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    tale = json.loads(done.stdout)
+    assert all(check["holds"] for check in tale["checks"])
+    assert tale["planned_kw"] >= tale["target_kw"]
+    assert abs(tale["baseline_error_percent"]) < 25
+    assert tale["delivered_kwh"] == pytest.approx(tale["true_delivered_kwh"], abs=0.35 * tale["target_kwh"])
+    assert "scheduled" in done.stderr
+    assert "restored" in done.stderr
