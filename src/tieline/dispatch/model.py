@@ -11,13 +11,14 @@ Every row ends restored or escalated.
 """
 
 import enum
+import re
 from datetime import datetime, timedelta
 from typing import Annotated
 
 import msgspec
 
 from tieline.base.errors import Refused
-from tieline.base.names import Id
+from tieline.base.names import ID_PATTERN, Id
 from tieline.base.time import Span, iso
 
 LONGEST = timedelta(hours=24)
@@ -176,6 +177,6 @@ def command_id(event_id: str, ven_id: str, op: str) -> str:
 def parse_command_id(text: str) -> tuple[str, str, str]:
     """(event, VEN, op). Raises `Refused` for an id that no command of ours can have."""
     parts = text.split(":")
-    if len(parts) != 3:
+    if len(parts) != 3 or not all(re.match(ID_PATTERN, part) for part in parts):
         raise Refused(f"command_id {text[:80]!r} is none that we sent: repeat the command's own")
     return parts[0], parts[1], parts[2]

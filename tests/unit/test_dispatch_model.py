@@ -1,0 +1,31 @@
+"""Events and command ids: what is legal, and what no command of ours can have."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tieline.base.errors import Refused
+from tieline.dispatch.model import command_id, parse_command_id
+
+ids = st.from_regex(r"\A[A-Za-z0-9_-]{1,64}\Z")
+
+
+@given(ids, ids, st.sampled_from(["event", "restore"]))
+def test_a_command_id_is_read_back(event_id: str, ven_id: str, op: str) -> None:
+    assert parse_command_id(command_id(event_id, ven_id, op)) == (event_id, ven_id, op)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "a:b", "a:b:c:d", "a\x00:b:event", "a:b:", ":b:event", "a b:c:event", "a:b:é"]
+)
+def test_what_is_no_command_id_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="none that we sent"):
+        parse_command_id(text)
+
+
+@given(st.text(max_size=200))
+def test_no_text_breaks_it(text: str) -> None:
+    try:
+        parse_command_id(text)
+    except Refused as error:
+        assert "\x00" not in str(error)
