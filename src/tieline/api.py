@@ -64,7 +64,11 @@ def application(
         after_request=doors.finish,
         compression_config=CompressionConfig(backend="gzip", minimum_size=1024, exclude=["/v1/live"]),
         openapi_config=OpenAPIConfig(
-            "Tieline", __version__, path="/schema", use_handler_docstrings=True, render_plugins=[JsonRenderPlugin()]
+            "Tieline",
+            __version__,
+            use_handler_docstrings=True,
+            render_plugins=[JsonRenderPlugin()],
+            openapi_router=Router("/schema", route_handlers=[], guards=[gate]),
         ),
         request_max_body_size=LARGEST_BODY,
     )

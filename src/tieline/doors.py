@@ -1,7 +1,6 @@
 """What every HTTP door shares: the ports it is handed, pages, problems, ETags, CSV and who may come in."""
 
 import base64
-import binascii
 import csv
 import hashlib
 import hmac
@@ -62,7 +61,7 @@ def after(cursor: str | None) -> str:
     """The key that a cursor stands for; "" before the first page. Raises `Refused` for one that is not ours."""
     try:
         return base64.b64decode(cursor, altchars=b"-_", validate=True).decode() if cursor else ""
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise Refused(f"cursor {cursor!r} is not one that this list gave: take next_cursor as it is") from None
 
 

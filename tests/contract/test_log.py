@@ -18,7 +18,7 @@ from tieline.adapters.nats.connection import connect
 from tieline.adapters.nats.log import NatsLog
 from tieline.adapters.nats.mqtt import MqttPublisher
 from tieline.adapters.nats.server import LOOPBACK, NatsServer
-from tieline.base.errors import Refused, Unready
+from tieline.base.errors import Broken, Refused, Unready
 from tieline.ports import Entry, Log
 
 ACK_WAIT_S = 3.0
@@ -156,6 +156,12 @@ async def test_the_same_key_is_said_once(log: Log, area: str) -> None:
     assert again == first
     assert [e.data for e in await taken(log, f"news.{area}", after=first - 1, count=2)] == [b"1", b"2"]
     assert other > first
+
+
+async def test_following_a_log_that_has_lost_its_store_is_broken(log: Log, area: str) -> None:
+    position = await log.say(f"news.{area}", b"one")
+    with pytest.raises(Broken, match="lost its store"):
+        await anext(log.follow(f"news.{area}", after=position + 1_000_000))
 
 
 async def test_follow_from_now_on_gives_only_what_comes(log: Log, area: str) -> None:

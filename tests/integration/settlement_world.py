@@ -30,7 +30,7 @@ from tieline.settlement import actions
 from tieline.settlement.model import FrozenBaseline, Statement
 from tieline.settlement.part import Settler
 from tieline.settlement.routes import ROUTES
-from tieline.wires.mqtt.messages import Ack, Answer
+from tieline.wires.mqtt.messages import Ack, Answer, Op
 
 ZONE = ZoneInfo("America/Los_Angeles")
 START = datetime(2026, 7, 15, 17, 0, tzinfo=ZONE)  # a Wednesday
@@ -96,7 +96,7 @@ class World:
     async def answer(self, event_id: str, ven_id: str, op: str, answer: Answer = Answer.ACCEPTED) -> None:
         now = self.clock.now()
         ack = Ack(command_id(event_id, ven_id, op), answer, now)
-        await self.rows.transaction(lambda tx: dispatch.hear(tx, event_id, ven_id, op, ack, now, Policy()))
+        await self.rows.transaction(lambda tx: dispatch.hear(tx, event_id, ven_id, Op(op), ack, now, Policy()))
 
     async def over(self, event_id: str = "hot", at: datetime = END, state: EventState = EventState.ENDED) -> None:
         """The event ends, and every VEN gives back."""

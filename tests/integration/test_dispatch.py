@@ -32,6 +32,7 @@ from tieline.wires.mqtt.messages import Ack, Answer, Command, Op
 NOW = datetime(2026, 7, 15, 17, tzinfo=UTC)
 POLICY = Policy(reserve=0.0)
 SECOND = timedelta(seconds=1)
+LONG_AGO = datetime(1, 1, 1, 1, tzinfo=UTC)
 
 
 class Floor:
@@ -115,7 +116,10 @@ async def test_an_event_is_planned_sent_acted_on_and_given_back(floor: Floor) ->
 
 
 async def test_the_shortfall_of_answers_is_planned_again_once(floor: Floor) -> None:
-    floor.behave = lambda ven_id, _: (3.0, Answer.OPTED_OUT if ven_id >= "home-08" else Answer.ACCEPTED)
+    def behave(ven_id: str, command: Command) -> tuple[float, Answer]:
+        return 3.0, Answer.OPTED_OUT if ven_id >= "home-08" and command.op is Op.EVENT else Answer.ACCEPTED
+
+    floor.behave = behave
     event_id = await floor.call(6.0)
     await floor.pass_time(350)
     rows = await floor.ledger(event_id)
@@ -156,6 +160,57 @@ async def test_who_never_answers_the_restore_is_escalated_and_who_comes_back_lat
     assert [state for ven_id, state in states.items() if ven_id != "home-09"] == [RowState.RESTORED] * 2
     await floor.answer("home-09", Ack(f"{event_id}:home-09:restore", Answer.ACCEPTED, floor.clock.now()))
     assert (await floor.view(event_id)).rows["restored"] == 3
+
+
+async def test_an_event_stopped_while_it_is_planned_calls_nobody(floor: Floor) -> None:
+    event_id = await floor.call(6.0, ahead=30)
+
+    async def measure(_: datetime) -> list[Headroom]:
+        await actions.cancel(floor.rows, floor.clock, event_id)
+        return floor.offered
+
+    await Dispatcher(floor.rows, floor.clock, floor._speak, measure, POLICY).step()
+    await floor.pass_time(60)
+    assert (await floor.ledger(event_id), floor.spoken) == ([], [])
+
+
+async def test_who_refuses_to_restore_is_told_again_and_never_taken_for_restored(floor: Floor) -> None:
+    def behave(_: str, command: Command) -> tuple[float, Answer]:
+        return 3, Answer.REFUSED if command.op is Op.RESTORE else Answer.ACCEPTED
+
+    floor.behave = behave
+    event_id = await floor.call(2.0)
+    await floor.pass_time(300 + 15 * 60 + 300)
+    rows = await floor.ledger(event_id)
+    assert {row.state for row in rows} == {RowState.RESTORING}
+    assert "did not restore: refused" in rows[0].cause
+    assert len([1 for _, command in floor.spoken if command.op is Op.RESTORE]) > 3
+    await floor.pass_time(12 * 60)
+    assert {row.state for row in await floor.ledger(event_id)} == {RowState.ESCALATED}
+
+
+async def test_a_restore_is_issued_after_what_it_takes_back(floor: Floor) -> None:
+    await floor.call(6.0)
+    await floor.pass_time(300 + 16 * 60)
+    for ven_id in {ven_id for ven_id, _ in floor.spoken}:
+        issued = {op: {c.issued_at for v, c in floor.spoken if v == ven_id and c.op is op} for op in Op}
+        assert len(issued[Op.EVENT]) == 1
+        assert min(issued[Op.RESTORE]) > max(issued[Op.EVENT])
+
+
+async def test_two_dispatchers_that_cross_say_whole_commands(floor: Floor) -> None:
+    """The other one looks while this one measures: each command still carries its limits, and is said once."""
+    event_id = await floor.call(100.0, ahead=30)
+    other = Dispatcher(floor.rows, floor.clock, floor._speak, floor._measure, POLICY)
+
+    async def measure(_: datetime) -> list[Headroom]:
+        await other.step()
+        return floor.offered
+
+    await Dispatcher(floor.rows, floor.clock, floor._speak, measure, POLICY).step()
+    assert len(await floor.ledger(event_id)) == len(floor.offered)
+    assert all(command.limits for _, command in floor.spoken)
+    assert len(floor.spoken) == len({ven_id for ven_id, _ in floor.spoken}) == len(floor.offered)
 
 
 async def test_a_load_is_never_held_by_two_events(floor: Floor) -> None:
@@ -210,6 +265,7 @@ async def test_whatever_happens_every_row_ends_and_nothing_stays_shed(floor: Flo
         assert {row.state for row in rows} <= {RowState.RESTORED, RowState.ESCALATED}
         assert all(row.answer in (None, "accepted") for row in rows if row.state is RowState.ESCALATED)
     assert {command.op for command in floor.retained.values()} <= {Op.RESTORE}
+    assert all(command.limits for _, command in floor.spoken if command.op is Op.EVENT)
     begun = [(ven_id, command.command_id) for ven_id, command in floor.spoken]
     assert len(set(begun)) == len({command_id for _, command_id in begun})  # an identity belongs to one VEN
 
@@ -227,6 +283,7 @@ async def _stop(floor: Floor, event_id: str) -> None:
         ({"end_at": NOW}, "end after it starts"),
         ({"start_at": NOW - SECOND}, "past"),
         ({"end_at": NOW + timedelta(days=3)}, "24 h"),
+        ({"start_at": LONG_AGO, "end_at": LONG_AGO + timedelta(hours=1), "allow_past": True}, "days ago"),
     ],
 )
 async def test_a_window_that_cannot_be_called_is_refused(floor: Floor, changed: dict[str, Any], said: str) -> None:

@@ -16,7 +16,7 @@ def test_a_command_id_is_read_back(event_id: str, ven_id: str, op: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "a:b", "a:b:c:d", "a\x00:b:event", "a:b:", ":b:event", "a b:c:event", "a:b:é"]
+    "text", ["", "a", "a:b", "a:b:c:d", "a\x00:b:event", "a:b:", "a:b:dance", ":b:event", "a b:c:event", "a:b:é"]
 )
 def test_what_is_no_command_id_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="none that we sent"):

@@ -74,6 +74,7 @@ def test_what_is_odd_is_flagged_and_kept_as_it_is(at: datetime, kw: float, flag:
         (b'{"samples": [{"at": "2026-07-15T12:00:00Z"}]}', "malformed"),
         (b'{"samples": [{"at": "2026-07-15T12:00:00Z", "power_kw": 1e30}]}', "not a power"),
         (b"[" * 100_000, "malformed"),
+        (b'{"mood": ' + b"[" * 100_000, "malformed"),
         (b"x" * (MAX_BYTES + 1), "too large"),
         (meter((NOW + timedelta(minutes=3), 1.0)), "future stamp"),
         (meter((NOW - timedelta(days=46), 1.0)), "stale stamp"),

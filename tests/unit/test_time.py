@@ -57,6 +57,21 @@ def test_changing_the_speed_never_turns_a_clock_back(first: float, wait: float, 
     assert clock.now() >= before - timedelta(microseconds=1)
 
 
+def test_a_clock_stands_rather_than_turns_back_and_begins_where_it_is_told() -> None:
+    wall = [1000.0]
+    clock = RatedClock(Anchor(NOON, 1000.0, 3600), wall=lambda: wall[0])
+    wall[0] += 1
+    ahead = clock.now()
+    clock.anchor = Anchor(NOON, 1000.0, 1)  # another process has slowed it, a moment ago
+    assert clock.now() == ahead
+    wall[0] += 3599
+    assert clock.now() == ahead
+    wall[0] += 1
+    assert clock.now() > ahead
+    clock.start(Anchor(NOON, wall[0], 1))
+    assert clock.now() == NOON
+
+
 async def test_virtual_time_wakes_each_sleeper_at_its_own_instant() -> None:
     clock, woken = VirtualClock(NOON), []
 

@@ -52,14 +52,20 @@ class RatedClock:
     def __init__(self, anchor: Anchor | None = None, wall: Callable[[], float] = time.time) -> None:
         self.anchor = anchor or real_time()
         self._wall = wall
+        self._told = EPOCH
 
     def now(self) -> datetime:
-        return self.anchor.read(self._wall())
+        """Never before what it told last: it stands until an anchor, or a wall, that was turned back has caught up."""
+        self._told = max(self._told, self.anchor.read(self._wall()))
+        return self._told
+
+    def start(self, anchor: Anchor) -> None:
+        """Begin at an anchor, be it in the past."""
+        self.anchor, self._told = anchor, EPOCH
 
     def rated(self, speed: float) -> Anchor:
         """The anchor that goes on from now at another speed."""
-        wall = self._wall()
-        return Anchor(at=self.anchor.read(wall), wall=wall, speed=speed)
+        return Anchor(at=self.now(), wall=self._wall(), speed=speed)
 
     async def sleep(self, seconds: float) -> None:
         """Wait `seconds` of this clock. Wakes at least every quarter second, since the rate may change meanwhile."""

@@ -101,7 +101,8 @@ def tell(tx: Transaction, event_id: str, what: str) -> EventView:
 
 def choose(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: datetime, reserve: float = 0.0) -> None:
     """Plan the event over the headroom, once, with a reserve; loads held by another event are not called."""
-    if reads.the_event(tx, event.event_id).planned_at is not None:
+    current = reads.the_event(tx, event.event_id)
+    if current.planned_at is not None or current.state not in OPEN:
         return
     held = reads.held_loads(tx)
     chosen = plan(
@@ -114,7 +115,8 @@ def choose(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: dat
 
 def choose_again(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: datetime) -> None:
     """Once, after the time to answer: what is not accepted of the target, from VENs that were not asked yet."""
-    if reads.the_event(tx, event.event_id).replanned_at is not None:
+    current = reads.the_event(tx, event.event_id)
+    if current.replanned_at is not None or current.state not in OPEN:
         return
     ledger, held = reads.ledger_of(tx, event.event_id), reads.held_loads(tx)
     missing = event.target_kw - sum(row.planned_kw for row in ledger if row.answer == Answer.ACCEPTED)
@@ -172,13 +174,13 @@ def due(ledger: Iterable[LedgerRow], again: datetime) -> list[LedgerRow]:
 
 
 def send(tx: Transaction, event: Event, now: datetime, again: datetime) -> list[LedgerRow]:
-    """Enter what is about to be said, and give it back: the rows as they stand in this transaction, so that an event
-    stopped a moment ago is not called. Written before it is spoken: after a crash in between it is said again."""
-    rows = due(reads.ledger_of(tx, event.event_id), again)
-    vens = {row.ven_id for row in rows}
+    """Enter what is about to be said, and give it back: every row of each VEN to speak to, as this transaction leaves
+    it, so that an event stopped a moment ago is not called. Written before it is spoken: after a crash in between it
+    is said again."""
+    vens = {row.ven_id for row in due(reads.ledger_of(tx, event.event_id), again)}
     store.set_rows(tx, event.event_id, vens, [RowState.SENT, RowState.RESTORING], last_send_at=now)
     _move(tx, event.event_id, vens, [RowState.PLANNED], RowState.SENT, sent_at=now, last_send_at=now)
-    return rows
+    return [row for row in reads.ledger_of(tx, event.event_id) if row.ven_id in vens]
 
 
 def give_up(tx: Transaction, event: Event, vens: Iterable[str], declined: Iterable[str], now: datetime) -> None:
@@ -190,19 +192,22 @@ def give_up(tx: Transaction, event: Event, vens: Iterable[str], declined: Iterab
     tell(tx, event.event_id, "escalated")
 
 
-def hear(tx: Transaction, event_id: str, ven_id: str, op: str, ack: Ack, now: datetime, policy: Policy) -> None:
+def hear(tx: Transaction, event_id: str, ven_id: str, op: Op, ack: Ack, now: datetime, policy: Policy) -> None:
     """Enter one answer. Raises `NotFound` for an answer to what was never sent."""
     rows = reads.rows_of(tx, event_id, ven_id)
     if not any(row.sent_at for row in rows):
         raise NotFound(f"VEN {ven_id} was sent no command {ack.command_id}")
-    if op == Op.RESTORE:
+    reason = ack.reason[:300].replace("\x00", "\ufffd")  # PostgreSQL takes no NUL in text
+    if op is Op.RESTORE:
         returned = [RowState.RESTORING, RowState.ESCALATED]
-        _move(tx, event_id, [ven_id], returned, RowState.RESTORED, restored_at=now)
+        if ack.answer is Answer.ACCEPTED:
+            _move(tx, event_id, [ven_id], returned, RowState.RESTORED, restored_at=now)
+        else:  # it may still hold: the restore is said again, and escalated when nothing helps
+            store.set_rows(tx, event_id, [ven_id], returned, cause=f"did not restore: {ack.answer} {reason}".strip())
         return
     sent_at = rows[0].sent_at or now
     metrics.ACK_SECONDS.observe((now - sent_at).total_seconds())
     late = now - sent_at > timedelta(seconds=policy.ack_s)
-    reason = ack.reason[:300].replace("\x00", "\ufffd")  # PostgreSQL takes no NUL in text
     cause = reason or ("answered late" if late else rows[0].cause)
     values = {"answer": ack.answer, "acked_at": now, "cause": cause}
     _move(tx, event_id, [ven_id], UNDECIDED, ANSWERED[ack.answer], **values)

@@ -52,6 +52,8 @@ class Dispatcher:
                 await self._advance(event)
             except TielineError as error:
                 log.warning("event waits", event_id=event.event_id, reason=str(error))
+            except Exception as error:  # whatever is wrong with one event, the others go on
+                log.error("event fails", event_id=event.event_id, exc_info=error)
 
     async def _advance(self, event: Event) -> None:
         now, policy = self._clock.now(), self._policy
@@ -96,12 +98,12 @@ class Dispatcher:
         if not actions.due(ledger, again):
             return
         rows = await self._rows.transaction(lambda tx: actions.send(tx, event, now, again))
-        restores = {row.ven_id for row in rows if row.state is RowState.RESTORING}
-        calls = {row.ven_id for row in rows} - restores
+        restores = {row.ven_id: row.sent_at or now for row in rows if row.state is RowState.RESTORING}
+        calls = {row.ven_id for row in rows if row.state is RowState.SENT} - restores.keys()
         metrics.COMMANDS.labels(Op.RESTORE).inc(len(restores))
         metrics.COMMANDS.labels(Op.EVENT).inc(len(calls))
-        commands = [(ven, _restore(event, ven, now)) for ven in sorted(restores)]
-        await self._say(commands + [(ven, _event(event, ven, ledger, now)) for ven in sorted(calls)])
+        commands = [(ven, _restore(event, ven, sent_at, now)) for ven, sent_at in sorted(restores.items())]
+        await self._say(commands + [(ven, _event(event, ven, rows)) for ven in sorted(calls)])
 
     async def _say(self, commands: Iterable[tuple[str, Command]]) -> None:
         spoken = [self._speak(topic(COMMAND, ven_id), msgspec.json.encode(command)) for ven_id, command in commands]
@@ -114,24 +116,27 @@ def _older(at: datetime | None, now: datetime, seconds: float) -> bool:
     return at is not None and now - at >= timedelta(seconds=seconds)
 
 
-def _event(event: Event, ven_id: str, ledger: Iterable[LedgerRow], now: datetime) -> Command:
+def _event(event: Event, ven_id: str, ledger: Iterable[LedgerRow]) -> Command:
+    """The same, however often it is said: it was issued when it was first sent."""
+    rows = [row for row in ledger if row.ven_id == ven_id]
     return Command(
         command_id=command_id(event.event_id, ven_id, Op.EVENT),
         op=Op.EVENT,
         event_id=event.event_id,
-        issued_at=now,
+        issued_at=min(row.sent_at for row in rows if row.sent_at),
         expires_at=event.end_at,
         start_at=event.start_at,
         end_at=event.end_at,
-        limits=[Limit(row.resource_id, 0.0) for row in ledger if row.ven_id == ven_id],
+        limits=[Limit(row.resource_id, 0.0) for row in rows],
     )
 
 
-def _restore(event: Event, ven_id: str, now: datetime) -> Command:
+def _restore(event: Event, ven_id: str, sent_at: datetime, now: datetime) -> Command:
+    """Always issued after what it takes back, even where a clock was turned back in between."""
     return Command(
         command_id=command_id(event.event_id, ven_id, Op.RESTORE),
         op=Op.RESTORE,
         event_id=event.event_id,
-        issued_at=now,
+        issued_at=max(now, sent_at + timedelta(milliseconds=1)),
         expires_at=now + RESTORE_VALID,
     )

@@ -20,8 +20,11 @@ import msgspec
 from tieline.base.errors import Refused
 from tieline.base.names import ID_PATTERN, Id
 from tieline.base.time import Span, iso
+from tieline.wires.mqtt.messages import Op
 
 LONGEST = timedelta(hours=24)
+FURTHEST_BACK = timedelta(days=45)
+"""As far as readings are taken and baselines look back."""
 ZonedInstant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -84,6 +87,8 @@ class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise Refused(
                 f"start_at {iso(self.start_at)} is in the past (now {iso(now)}): say allow_past if it is meant"
             )
+        if self.start_at < now - FURTHEST_BACK:
+            raise Refused(f"start_at {iso(self.start_at)} is more than {FURTHEST_BACK.days} days ago")
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -174,9 +179,9 @@ def command_id(event_id: str, ven_id: str, op: str) -> str:
     return f"{event_id}:{ven_id}:{op}"
 
 
-def parse_command_id(text: str) -> tuple[str, str, str]:
+def parse_command_id(text: str) -> tuple[str, str, Op]:
     """(event, VEN, op). Raises `Refused` for an id that no command of ours can have."""
     parts = text.split(":")
-    if len(parts) != 3 or not all(re.match(ID_PATTERN, part) for part in parts):
+    if len(parts) != 3 or not all(re.match(ID_PATTERN, part) for part in parts) or parts[2] not in set(Op):
         raise Refused(f"command_id {text[:80]!r} is none that we sent: repeat the command's own")
-    return parts[0], parts[1], parts[2]
+    return parts[0], parts[1], Op(parts[2])

@@ -13,7 +13,7 @@ from tieline.dispatch.model import Policy, parse_command_id
 from tieline.ports import Blobs, Delivery, Entry, Log, Rows, Transaction
 from tieline.telemetry.actions import refuse
 from tieline.telemetry.model import Dead
-from tieline.wires.mqtt.messages import MAX_BYTES, Ack
+from tieline.wires.mqtt.messages import MAX_BYTES, Ack, Op
 
 SUBJECT = "mqtt.ven.ack.*"
 GROUP = "dispatch"
@@ -26,7 +26,7 @@ class Heard(msgspec.Struct, frozen=True):
     entry: Entry
     event_id: str
     ven_id: str
-    op: str
+    op: Op
     ack: Ack
 
 
@@ -68,7 +68,7 @@ def _read(entry: Entry) -> Heard:
         raise Refused(f"an answer of {len(entry.data)} bytes; at most {MAX_BYTES}")
     try:
         ack = _DECODER.decode(entry.data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deeply
         raise Refused(f"not an ack message: {error}") from None
     event_id, ven, op = parse_command_id(ack.command_id)
     if ven != ven_id:

@@ -59,6 +59,10 @@ ledger = sa.Table(
 )
 
 
+AT_ONCE = 10_000
+"""VENs in one statement: PostgreSQL takes 32,767 parameters."""
+
+
 def add_program(tx: Transaction, new: NewProgram, now: datetime) -> None:
     tx.execute(sa.insert(program).values(**msgspec.structs.asdict(new), created_at=now))
 
@@ -78,5 +82,9 @@ def add_rows(tx: Transaction, rows: Sequence[LedgerRow]) -> None:
 
 def set_rows(tx: Transaction, event_id: str, ven_ids: Iterable[str], states: Iterable[RowState], **values: Any) -> int:
     """Set values on the rows of these VENs that are in one of the states; how many there were."""
-    which = (ledger.c.event_id == event_id, ledger.c.ven_id.in_(list(ven_ids)), ledger.c.state.in_(list(states)))
-    return tx.execute(sa.update(ledger).where(*which).values(**values)).rowcount
+    moved, vens, known = 0, sorted(ven_ids), list(states)
+    for first in range(0, len(vens), AT_ONCE):
+        some = ledger.c.ven_id.in_(vens[first : first + AT_ONCE])
+        update = sa.update(ledger).where(ledger.c.event_id == event_id, some, ledger.c.state.in_(known))
+        moved += tx.execute(update.values(**values)).rowcount
+    return moved

@@ -51,6 +51,8 @@ class Settler:
                 await actions.freeze(event, rows=self._rows, series=self._series, holidays=self._holidays)
             except TielineError as error:
                 log.warning("baseline waits", event_id=event.event_id, reason=str(error))
+            except Exception as error:  # whatever is wrong with one event, the others go on
+                log.error("baseline fails", event_id=event.event_id, exc_info=error)
         for event in await self._unsettled(now):
             try:
                 await actions.settle(
@@ -63,6 +65,8 @@ class Settler:
                 )
             except TielineError as error:
                 log.warning("statement waits", event_id=event.event_id, reason=str(error))
+            except Exception as error:
+                log.error("statement fails", event_id=event.event_id, exc_info=error)
 
     async def _unfrozen(self, now: datetime) -> list[Event]:
         active = await dispatch.events(self._rows, [EventState.ACTIVE])

@@ -120,11 +120,11 @@ class Fleet:
         wall = asyncio.get_running_loop().time()
         if wall - self._read_at < REGISTRY_SECONDS:
             return
-        self._vens = await registry.vens(self._rows)
-        self._loads = {ven.ven_id: [] for ven in self._vens}
-        for load in await registry.resources(self._rows):
-            self._loads.setdefault(load.ven_id, []).append(load)
         self._read_at = wall
+        vens, loads = await registry.vens(self._rows), dict[str, list[Resource]]()
+        for load in await registry.resources(self._rows):
+            loads.setdefault(load.ven_id, []).append(load)
+        self._vens, self._loads = vens, loads
 
     def _ven(self, ven: Ven, now: datetime) -> VenNow:
         meter = self._tail.latest.get(power_series(ven.ven_id))

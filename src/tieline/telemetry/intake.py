@@ -8,6 +8,7 @@ delivers it again: its readings come twice, at the same instants with the same v
 import asyncio
 import hashlib
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import msgspec
 import structlog
@@ -18,15 +19,17 @@ from tieline.base.time import Clock
 from tieline.ports import Blobs, Entry, Log, Rows
 from tieline.registry import reads as registry
 from tieline.telemetry.actions import refuse
-from tieline.telemetry.model import KINDS, Batch, Dead, Known, Limits, take
+from tieline.telemetry.model import KINDS, UNKNOWN_LOAD, Batch, Dead, Known, Limits, take
 
 GROUP = "telemetry"
 SUBJECT = "readings.mqtt"
 SUBJECTS = {kind: f"mqtt.{kind.replace('/', '.')}.*" for kind in KINDS}
 AT_ONCE = 500
+REFUSE_AT_ONCE = 16
 MOST_READINGS = 20_000  # of a batch: well within what the Log takes in one piece
 RECENT = 16  # messages a VEN may have sent again without having heard our answer
 log = structlog.get_logger(__name__)
+Refusal = tuple[Entry, str, Dead]
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -49,37 +52,55 @@ class Intake:
 
     async def _take(self, kind: str) -> None:
         async for delivery in self._log.work(SUBJECTS[kind], group=GROUP, at_once=AT_ONCE):
-            batch = Batch(self._clock.now())
+            batch, refused = Batch(self._clock.now()), list[Refusal]()
             for entry in delivery.entries:
-                await self._take_one(batch, kind, entry)
+                refused += await self._take_one(batch, kind, entry)
                 if len(batch) >= MOST_READINGS:
                     await self._say(batch, kind, entry)
-                    batch = Batch(batch.known_at)
+                    batch = Batch(self._clock.now())
             await self._say(batch, kind, delivery.entries[-1])
+            await self._refuse(refused)
             await delivery.done()
 
     async def _say(self, batch: Batch, kind: str, last: Entry) -> None:
+        """Known from the moment it is said: a statement as of an instant must find all that was known by then."""
         if len(batch):
+            batch.known_at = self._clock.now()
             await self._log.say(SUBJECT, _ENCODER.encode(batch), key=f"{kind}:{last.position}:{len(batch)}")
             _count(batch)
 
-    async def _take_one(self, batch: Batch, kind: str, entry: Entry) -> None:
+    async def _refuse(self, refused: Sequence[Refusal]) -> None:
+        """After the readings are said, and several at once: one VEN's nonsense must not keep the others waiting."""
+        gate = asyncio.Semaphore(REFUSE_AT_ONCE)
+
+        async def one(entry: Entry, ven_id: str, dead: Dead) -> None:
+            async with gate:
+                await refuse(self._log, self._blobs, self._clock, entry, ven_id, dead)
+
+        await asyncio.gather(*[one(*refusal) for refusal in refused])
+
+    async def _take_one(self, batch: Batch, kind: str, entry: Entry) -> list[Refusal]:
         ven_id = entry.subject.rpartition(".")[2]
         if self._heard(ven_id, kind, entry):
             metrics.MESSAGES.labels("duplicate").inc()
-            return
-        ven = await self._ven(ven_id)
-        if ven is None:
-            unknown = Dead("unknown VEN", f"no VEN {ven_id!r} is registered: register it, then let it send")
-            dead = [unknown]
-        else:
-            dead = take(batch, kind, ven, entry.data, entry.position, self._limits)
+            return []
+        dead = await self._believed(batch, kind, entry, ven_id)
         metrics.MESSAGES.labels("refused" if dead else "taken").inc()
-        if dead:
-            more = f" (and {len(dead) - 1} more in this message)" if len(dead) > 1 else ""
-            await refuse(
-                self._log, self._blobs, self._clock, entry, ven_id, Dead(dead[0].reason, dead[0].detail + more)
-            )
+        if not dead:
+            return []
+        more = f" (and {len(dead) - 1} more in this message)" if len(dead) > 1 else ""
+        return [(entry, ven_id, Dead(dead[0].reason, dead[0].detail + more))]
+
+    async def _believed(self, batch: Batch, kind: str, entry: Entry, ven_id: str) -> list[Dead]:
+        """Take what can be believed; what the registry did not know is asked of it once more before it is refused."""
+        for _ in range(2):
+            if (ven := await self._ven(ven_id)) is None:
+                return [Dead("unknown VEN", f"no VEN {ven_id!r} is registered: register it, then let it send")]
+            dead = take(batch, kind, ven, entry.data, entry.position, self._limits)
+            if not any(one.reason == UNKNOWN_LOAD for one in dead):
+                break
+            self._known.pop(ven_id, None)
+        return dead
 
     def _heard(self, ven_id: str, kind: str, entry: Entry) -> bool:
         """Whether the VEN sent just these bytes a moment ago: it had not heard that we have them.
@@ -109,6 +130,7 @@ class Intake:
 
     async def forget_changed(self) -> None:
         """For ever: what the registry says is read again when it changes."""
+        self._known.clear()  # what changed while nobody listened
         async for entries in self._log.follow("news.ven.changed", after=None):
             for entry in entries:
                 self._known.pop(msgspec.json.decode(entry.data)["ven_id"], None)

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import msgspec
 
+from tieline.base.errors import Broken
 from tieline.base.time import iso
 from tieline.ports import Entry, Log, Rows
 from tieline.telemetry import reads
@@ -41,6 +42,13 @@ async def live(log: Log, rows: Rows, fleet: Fleet, after: int | None) -> AsyncIt
 
 
 async def _news(log: Log, queue: asyncio.Queue[LiveEvent], after: int | None) -> None:
+    try:
+        await _tell(log, queue, after)
+    except Broken:  # the reader's last id is of another Log: it starts with what comes
+        await _tell(log, queue, None)
+
+
+async def _tell(log: Log, queue: asyncio.Queue[LiveEvent], after: int | None) -> None:
     async for entries in log.follow("news.>", after=after):
         for entry in entries:
             if (event := _event(entry)) is not None:

@@ -38,6 +38,9 @@ class Dead(msgspec.Struct, frozen=True):
     detail: str
 
 
+UNKNOWN_LOAD = "unknown load"
+
+
 class Batch(msgspec.Struct):
     """Readings of many messages on their way through the Log, in columns; `at` in µs since 1970 UTC.
 
@@ -74,7 +77,7 @@ def take(batch: Batch, kind: str, ven: Known, data: bytes, seq: int, limits: Lim
         return [Dead("too large", f"{len(data)} bytes; a message carries at most {MAX_BYTES}: send several")]
     try:
         return _TAKERS[kind](batch, ven, data, seq, limits)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deeply
         return [Dead("malformed", f"not a {kind} message: {error}")]
 
 
@@ -92,7 +95,7 @@ def _take_meter(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits)
 def _take_loads(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits) -> list[Dead]:
     snapshot = _LOADS.decode(data)
     if unknown := [one.resource_id for one in snapshot.loads if one.resource_id not in ven.rated_kw]:
-        return [Dead("unknown load", f"VEN {ven.ven_id} has no load {', '.join(unknown)}: register it first")]
+        return [Dead(UNKNOWN_LOAD, f"VEN {ven.ven_id} has no load {', '.join(unknown)}: register it first")]
     powers = [power for one in snapshot.loads for power in (one.power_kw, one.sheddable_kw)]
     for power in powers:
         if reason := _unbelievable(snapshot.at, power, batch.known_at, limits):

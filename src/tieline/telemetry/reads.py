@@ -1,5 +1,6 @@
 """What others may ask of telemetry: values of a series, the fleet's power by step, what could be shed, dead letters."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +22,9 @@ from tieline.registry.model import METER_HOLD_S
 from tieline.telemetry.integration import Integrated, integrate_many
 from tieline.telemetry.store import dead_letter
 
-MOST_STEPS = 20_000
+MOST_STEPS = 10_000
+VENS_AT_ONCE = 250
+"""Whose steps are held in memory together."""
 HEADROOM_S = 900
 """Headroom is the mean over the last quarter hour: a thermostat's pauses are in it."""
 
@@ -54,9 +57,8 @@ async def integrated(
     at = rows["at"].cast(pa.int64()).to_numpy()
     index = pc.index_in(rows["series_id"], pa.array(series_ids, pa.string())).to_numpy().astype(np.int64)
     cuts = edges(span, step_s)
-    return integrate_many(
-        index, at, rows["value"].to_numpy(), len(series_ids), cuts, stamp=Stamp.END, hold_s=METER_HOLD_S
-    )
+    value, number = rows["value"].to_numpy(), len(series_ids)
+    return await asyncio.to_thread(integrate_many, index, at, value, number, cuts, stamp=Stamp.END, hold_s=METER_HOLD_S)
 
 
 async def fleet_power(rows: Rows, series: Series, span: Span, step_s: float) -> FleetPower:
@@ -66,10 +68,12 @@ async def fleet_power(rows: Rows, series: Series, span: Span, step_s: float) -> 
     starts = [float(at) / 1e6 for at in cuts[:-1]]
     if not ids:
         return FleetPower(span.start, span.end, step_s, starts, [None] * len(starts), [0] * len(starts))
-    found = await integrated(series, ids, span, step_s)
-    counted = found.covered_s >= np.diff(cuts) / 2e6
-    power = np.where(counted, np.nan_to_num(found.mean_kw), 0.0).sum(axis=0)
-    vens = counted.sum(axis=0)
+    power, vens = np.zeros(len(starts)), np.zeros(len(starts), np.int64)
+    for first in range(0, len(ids), VENS_AT_ONCE):
+        found = await integrated(series, ids[first : first + VENS_AT_ONCE], span, step_s)
+        counted = found.covered_s >= np.diff(cuts) / 2e6
+        power += np.where(counted, np.nan_to_num(found.mean_kw), 0.0).sum(axis=0)
+        vens += counted.sum(axis=0)
     used = [round(float(kw), 3) if n else None for kw, n in zip(power, vens, strict=True)]
     return FleetPower(span.start, span.end, step_s, starts, used, [int(n) for n in vens])
 

@@ -129,7 +129,7 @@ async def show_ven(ven_id: FromPath[str], fleet: WithFleet) -> VenNow:
 async def list_dead_letters(rows: WithRows, limit: Limit = 100, cursor: Cursor = None) -> Page[Listed]:
     """What was refused and why, the newest first; the bytes are kept under their digest."""
     key = after(cursor)
-    if key and not key.isdigit():
+    if key and not (key.isascii() and key.isdigit()):
         raise Refused(f"cursor {cursor!r} is not one that this list gave")
     found = await reads.dead_letters(rows, before=int(key) if key else None, limit=limit + 1)
     return page(found, limit, lambda letter: str(letter.position))
@@ -143,7 +143,7 @@ async def live_stream(
     last = request.headers.get("last-event-id", "")
 
     async def messages() -> AsyncIterator[ServerSentEventMessage]:
-        async for one in live(log, rows, fleet, int(last) if last.isdigit() else None):
+        async for one in live(log, rows, fleet, int(last) if last.isascii() and last.isdigit() else None):
             yield ServerSentEventMessage(data=one.data, event=one.event, id=one.id)
 
     return ServerSentEvent(messages())

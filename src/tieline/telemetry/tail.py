@@ -17,6 +17,7 @@ import pyarrow as pa
 import structlog
 
 from tieline import metrics
+from tieline.base.errors import Unready
 from tieline.base.series import Flag, readings
 from tieline.base.time import from_micros
 from tieline.ports import Entry, Log, Series
@@ -94,7 +95,10 @@ class Tail:
     async def _seal_by_time(self) -> None:
         while True:
             await asyncio.sleep(self._seal_seconds)
-            await self.seal()
+            try:
+                await self.seal()
+            except Unready as error:  # the Log keeps it: what is live stays live
+                log.warning("the tail is not sealed", reason=str(error))
 
     async def seal(self) -> None:
         """Commit what is held, or, in a process that only reads, let go of what another has committed."""

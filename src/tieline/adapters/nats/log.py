@@ -27,7 +27,7 @@ from nats.js.errors import NoStreamResponseError, NotFoundError, ServiceUnavaila
 
 from tieline.adapters.nats.connection import asking
 from tieline.adapters.nats.pull import Pull
-from tieline.base.errors import Refused, TielineError, Unready
+from tieline.base.errors import Broken, Refused, TielineError, Unready
 from tieline.base.time import from_micros
 from tieline.ports import MQTT, STREAMS, Entry, Stream
 
@@ -145,8 +145,14 @@ class NatsLog:
 
     async def follow(self, subject: str, *, after: int | None) -> AsyncIterator[list[Entry]]:
         stream, filtered = _place(subject)
+        last = (await self._answer(f"follow {subject}", lambda: self._js.stream_info(stream))).state.last_seq
         if after is None:
-            after = (await self._answer(f"follow {subject}", lambda: self._js.stream_info(stream))).state.last_seq
+            after = last
+        elif after > last:
+            raise Broken(
+                f"{stream} ends at position {last}, but {after} was read of it before: the Log has lost its store; "
+                "restore it, or start with a new data folder"
+            )
         while True:
             consumer = await self._reader(stream, filtered, after + 1)
             async with Pull(self._connection, stream, consumer) as pull:

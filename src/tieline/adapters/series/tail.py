@@ -35,6 +35,8 @@ class Tail:
             return
         at = micros(rows, "at")
         with self._lock:
+            if any(held.writer == writer and held.position == position for held in self._held):
+                return  # read from the Log again
             self._held = (*self._held, Held(writer, position, rows, int(at.min()), int(at.max())))
 
     def release(self, writer: str, position: int) -> None:

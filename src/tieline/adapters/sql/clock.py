@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -29,13 +30,15 @@ class SharedClock:
 
     async def open(self, speed: float, start_at: datetime | None) -> None:
         """Join the anchor that there is, at the asked speed; the first simulated start makes it, at `start_at`."""
-        await self.read()
         clock = self._clock
-        known = await self._rows.read(_anchor)
-        if known is None and (speed != 1 or start_at is not None):
+        if speed != 1 or start_at is not None:
             now = clock.rated(speed)
-            await self._write(Anchor(start_at or now.at, now.wall, speed))
-        elif speed not in (1, clock.anchor.speed):
+            clock.start(
+                await self._rows.transaction(partial(_first, anchor=Anchor(start_at or now.at, now.wall, speed)))
+            )
+        elif (known := await self._rows.read(_anchor)) is not None:
+            clock.start(known)
+        if speed not in (1, clock.anchor.speed):
             await self.rate(speed)
 
     async def rate(self, speed: float) -> None:
@@ -59,6 +62,14 @@ class SharedClock:
 
         await self._rows.transaction(work)
         self._clock.anchor = anchor
+
+
+def _first(tx: Transaction, anchor: Anchor) -> Anchor:
+    """The anchor that there is; this one where there is none: of two processes that start at once one makes it."""
+    if (known := _anchor(tx)) is not None:
+        return known
+    tx.execute(sa.insert(CLOCK).values(id=1, at=anchor.at, wall=anchor.wall, speed=anchor.speed))
+    return anchor
 
 
 def _anchor(reader: Reader) -> Anchor | None:
