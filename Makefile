@@ -17,6 +17,7 @@ install: $(INSTALLED) $(BUILT) ## a virtual environment in .venv with everything
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tieline needs Python 3.11 or newer; name one: make install PYTHON=python3.12")'
+	@echo "installing into $(VENV): about a minute"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -152,6 +152,8 @@ def option(one: click.Option) -> tuple[str, str, str, str]:
     names = ", ".join(map(code, told["opts"]))
     default = "" if one.is_flag or told["default"] is None or "UNSET" in repr(told["default"]) else told["default"]
     needed = "required; " if one.required else ""
+    if callable(default):
+        default = one.show_default
     return names, code(default), code(one.envvar), f"{needed}{one.help or ''}".removesuffix("; ")
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import fcntl
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -13,7 +15,7 @@ from granian.server.embed import Server
 
 from tieline import metrics
 from tieline.base.cancellation import heed_cancellation
-from tieline.base.errors import Unready
+from tieline.base.errors import Refused, Unready
 from tieline.base.part import Task
 
 log = structlog.get_logger(__name__)
@@ -53,6 +55,27 @@ def _ours(error: BaseException) -> BaseException | None:
     """The trace is only worth lines where the fault is ours, not a port's that is away for a while."""
     inner = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
     return None if all(isinstance(one, Unready) for one in inner) else error
+
+
+@contextlib.contextmanager
+def alone(folder: Path, url: str) -> Iterator[None]:
+    """One whole platform a data folder. Raises `Unready` while another has it; `tieline run` shares one on purpose."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (folder / "up.lock").open("a+")
+    except OSError as error:
+        raise Refused(f"data folder {folder}: {error.strerror}; set TIELINE_DATA to one that can be written") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            where = lock.read().strip()
+            raise Unready(f"{folder} is in use by the platform at {where}: stop it, or set TIELINE_DATA") from None
+        lock.truncate(0)
+        lock.write(url)
+        lock.flush()
+        yield
 
 
 def free_port(host: str, port: int) -> int:
@@ -110,6 +133,7 @@ async def run(tasks: Sequence[Task], until: Callable[[], Awaitable[None]]) -> No
     kept = [asyncio.create_task(keep(task), name=task.name) for task in tasks]
     try:
         await until()
+        log.info("stopping")
     finally:
         await _stop(kept)
 

@@ -118,6 +118,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             return self.http_host == "localhost"
 
     @property
+    def url(self) -> str:
+        """Where this machine reaches the HTTP door."""
+        host = "127.0.0.1" if self.http_host in ("0.0.0.0", "::") else self.http_host  # noqa: S104  compared with
+        return f"http://{host}:{self.http_port}"
+
+    @property
     def folder(self) -> Path:
         return Path(self.data).expanduser().resolve()
 
@@ -137,7 +143,10 @@ def load(environment: Mapping[str, str] | None = None, **given: Any) -> Settings
     try:
         return msgspec.convert(found, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise Refused(f"settings: {error}") from None
+        what, _, where = str(error).partition(" - at `$.")
+        name = where.rstrip("`")
+        given_as = f": {found[name]!r}" if name in found and name not in secrets() else ""
+        raise Refused(f"setting {name} ({PREFIX}{name.upper()}){given_as}: {what}") from None
 
 
 def show(environment: Mapping[str, str] | None = None) -> list[Sourced]:
@@ -151,6 +160,11 @@ def show(environment: Mapping[str, str] | None = None) -> list[Sourced]:
         text = ("set" if value else "not set") if is_secret(field.type) else str(value if value is not None else "")
         shown.append(Sourced(field.name, text, sources.get(field.name, "default"), describe(field.type)))
     return shown
+
+
+def secrets() -> set[str]:
+    """The names whose values are never shown."""
+    return {field.name for field in msgspec.structs.fields(Settings) if is_secret(field.type)}
 
 
 def describe(annotated: Any) -> str:

@@ -220,3 +220,16 @@ def test_a_resource_is_added_to_a_ven_that_speaks_already(platform: Platform) ->
     platform.post("/v1/vens/home-4/resources", LOAD | {"resource_id": "late"})
     assert [one["resource_id"] for one in platform.get("/v1/vens/home-4")["resources"]] == ["heater", "late"]
     assert platform.answer("POST", "/v1/vens/home-4/resources", json=LOAD).status_code == 409
+
+
+def test_a_second_whole_platform_on_one_folder_is_refused(platform: Platform) -> None:
+    second = platform.run("up", "--http-port", "0")
+    assert second.returncode == 75
+    assert platform.url in second.stderr
+
+
+def test_a_wrong_setting_is_named_with_its_value(platforms: Callable[..., Platform]) -> None:
+    wrong = platforms(log_replicas="many").run("up")
+    assert wrong.returncode == 2
+    assert "TIELINE_LOG_REPLICAS" in wrong.stderr
+    assert "many" in wrong.stderr

@@ -8,17 +8,17 @@ from typing import Any
 import click
 
 from tieline.base.time import iso, parse_instant
+from tieline.cli.platform import default_url
 from tieline.cli.printing import one, print_json, show
 from tieline.ven.client import Client
-
-DEFAULT_URL = "http://127.0.0.1:8400"
 
 
 def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of every command that talks to a running platform."""
     command = click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")(command)
     command = click.option("--token", envvar="TIELINE_API_TOKEN", help="Beyond loopback.", hidden=True)(command)
-    return click.option("--url", envvar="TIELINE_URL", default=DEFAULT_URL, show_default=True)(command)
+    url = click.option("--url", envvar="TIELINE_URL", default=default_url, show_default="that of the settings")
+    return url(command)
 
 
 def _ask(url: str, token: str | None, method: str, path: str, body: object = None, **params: Any) -> Any:
@@ -228,6 +228,14 @@ def event_list(url: str, token: str | None, as_json: bool, **params: Any) -> Non
     _list("/v1/events", url, token, as_json, columns, **params)
 
 
+@event.command("show")
+@click.argument("event_id")
+@_asking
+def event_show(url: str, token: str | None, as_json: bool, event_id: str) -> None:
+    """One event as it stands."""
+    one(_ask(url, token, "GET", f"/v1/events/{event_id}"), as_json)
+
+
 @event.command("ledger")
 @click.argument("event_id")
 @_asking
@@ -275,11 +283,13 @@ def statement_list(url: str, token: str | None, as_json: bool, **params: Any) ->
 
 
 @statement.command("show")
-@click.argument("statement_id")
+@click.argument("statement_id", metavar="STATEMENT_ID|EVENT_ID")
 @_asking
 def statement_show(url: str, token: str | None, as_json: bool, statement_id: str) -> None:
-    """One statement, VEN by VEN."""
-    found = _ask(url, token, "GET", f"/v1/statements/{statement_id}")
+    """One statement, VEN by VEN; by the id of an event its newest."""
+    of_event = _ask(url, token, "GET", "/v1/statements", event_id=statement_id)["items"]
+    known_as = of_event[0]["statement_id"] if of_event else statement_id
+    found = _ask(url, token, "GET", f"/v1/statements/{known_as}")
     if as_json:
         print_json(found)
         return

@@ -11,7 +11,12 @@ import click
 from tieline.base.part import Task
 from tieline.cli.printing import progress, show
 
-DEFAULT_URL = "http://127.0.0.1:8400"
+
+def default_url() -> str:
+    """Of the platform that these settings would run."""
+    from tieline import settings
+
+    return settings.load().url
 
 
 @click.command()
@@ -24,7 +29,7 @@ DEFAULT_URL = "http://127.0.0.1:8400"
 )
 def up(data: str | None, http_port: int | None, mqtt_port: int | None, speed: float | None, fleet: int | None) -> None:
     """Run the whole platform in one process."""
-    from tieline import app, settings
+    from tieline import app, process, settings
     from tieline.sim import beside
 
     given: dict[str, Any] = {"data": data, "http_port": http_port, "mqtt_port": mqtt_port, "clock_speed": speed}
@@ -36,7 +41,8 @@ def up(data: str | None, http_port: int | None, mqtt_port: int | None, speed: fl
     def with_fleet(url: str) -> Sequence[Task]:
         return beside.fleet(url, homes=fleet, folder=chosen.folder, token=chosen.api_token) if fleet else ()
 
-    asyncio.run(app.run(chosen, announce=_announce, beside=with_fleet))
+    with process.alone(chosen.folder, chosen.url):
+        asyncio.run(app.run(chosen, announce=_announce, beside=with_fleet))
 
 
 @click.command()
@@ -70,7 +76,9 @@ def demo(homes: int, seed: int, as_json: bool, keep: bool) -> None:
 
 
 @click.command()
-@click.option("--url", envvar="TIELINE_URL", default=DEFAULT_URL, show_default=True, help="The platform's address.")
+@click.option(
+    "--url", envvar="TIELINE_URL", default=default_url, show_default="that of the settings", help="The platform."
+)
 @click.option("--token", envvar="TIELINE_API_TOKEN", help="Its token, beyond loopback.", show_envvar=True)
 @click.option("--homes", default=200, show_default=True)
 @click.option("--speed", type=float, help="Set the platform's clock to so many seconds a second.")
@@ -103,13 +111,19 @@ def sim(with_parent: bool, **options: Any) -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True)
 def load(files: tuple[Path, ...], as_json: bool) -> None:
-    """Load market files (ONS hourly load, AEMO NEM C/I/D, zipped or not) into Series."""
+    """Load market files (ONS hourly load, AEMO NEM C/I/D, zipped or not) into the Series of these settings.
+
+    Works beside a running platform and without one. Exits 2 when a file could not be loaded at all.
+    """
     from tieline import app, settings
     from tieline.feeds import actions
 
+    chosen = settings.load()
+    click.echo(f"into {chosen.objects or chosen.folder}", err=True)
+
     async def work() -> list[Any]:
         outcomes = []
-        async with app.opened_store(settings.load()) as store:
+        async with app.opened_store(chosen) as store:
             for path in progress(files, "loading"):
                 outcome = await actions.load(
                     path.read_bytes(),
@@ -123,25 +137,27 @@ def load(files: tuple[Path, ...], as_json: bool) -> None:
         return outcomes
 
     outcomes = asyncio.run(work())
-    rows = [
-        {
-            "file": one.file.name,
-            "state": "loaded before" if one.again else one.file.state,
-            "dataset": one.file.dataset,
-            "series": one.file.series,
-            "readings": one.file.rows,
-            "new": one.stored,
-            "quarantined": one.file.quarantined,
-            "reason": one.file.reason or "",
-        }
-        for one in outcomes
-    ]
+    rows = [_row(outcome) for outcome in outcomes]
     show(rows, as_json, "loaded files")
     if not as_json:
         for one in outcomes:
             for finding in one.file.findings:
                 click.echo(f"  {one.file.name}: {finding.kind} ({finding.count}): {finding.detail}")
     raise SystemExit(2 if any(one.file.state == "failed" for one in outcomes) else 0)
+
+
+def _row(outcome: Any) -> dict[str, Any]:
+    file = outcome.file
+    return {
+        "file": file.name,
+        "state": f"{file.state}, before" if outcome.again else file.state,
+        "dataset": file.dataset,
+        "series": file.series,
+        "readings": file.rows,
+        "new": outcome.stored,
+        "quarantined": file.quarantined,
+        "reason": file.reason or "",
+    }
 
 
 @click.command()

@@ -30,6 +30,7 @@ from tieline.ven.client import Client
 
 SPEED = 60
 AHEAD, LENGTH, AFTER = timedelta(minutes=6), timedelta(minutes=30), timedelta(minutes=18)
+EVERY = timedelta(minutes=5)  # a line at least so often from the start on
 SHARE = 0.35  # of what the fleet could give up
 LATE_S = beside.PATIENCE["ack_s"]
 
@@ -161,7 +162,8 @@ async def _live(client: Client, homes: int, folder: Path, child: asyncio.subproc
 
 async def _watch(client: Client, console: Console, event_id: str, start: datetime) -> None:
     """Say each change once; a bar for the hour, with the load beside it."""
-    seen = ""
+    seen, next_line = "", start
+    console.print("  clock     fleet load  event")
     total = (AHEAD + LENGTH + AFTER).total_seconds()
     columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[load]}")]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -170,9 +172,11 @@ async def _watch(client: Client, console: Console, event_id: str, start: datetim
             event, fleet = await client.event(event_id), await client.fleet()
             rows = {state: n for state, n in event.rows.items() if n}
             told = f"{event.state:<10} {', '.join(f'{n} {state}' for state, n in rows.items())}"
-            if told != seen:
+            if told != seen or fleet.now_at >= next_line:
                 bar.console.print(f"  {fleet.now_at:%H:%M:%S}  {fleet.power_kw:7.1f} kW  {told}")
                 seen = told
+                while next_line <= fleet.now_at:
+                    next_line += EVERY
             gone = (fleet.now_at - start + AHEAD).total_seconds()
             bar.update(task, completed=gone, description=event.state, load=f"{fleet.power_kw:.0f} kW")
             final = event.rows.get("restored", 0) + event.rows.get("escalated", 0)
@@ -278,3 +282,8 @@ def _close(tale: Tale, console: Console, *, as_json: bool) -> None:
     for check in tale.checks:
         table.add_row(("[green]✓[/] " if check.holds else "[red]✗[/] ") + check.name, check.found)
     console.print(table)
+    part = 100 * tale.delivered_kwh / tale.target_kwh
+    well = all(check.holds for check in tale.checks)
+    verdict = "Every load is back and the books balance." if well else "Something does not hold: see above."
+    console.print(f"The statement credits {tale.delivered_kwh:.1f} kWh, {part:.0f} % of what was asked.")
+    console.print(f"The simulator knows that it was {tale.true_delivered_kwh:.1f} kWh. {verdict}")

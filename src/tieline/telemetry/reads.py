@@ -79,7 +79,8 @@ async def fleet_power(rows: Rows, series: Series, span: Span, step_s: float) -> 
 
 
 async def sheddable(rows: Rows, series: Series, now: datetime, online_s: float) -> dict[tuple[str, str], float]:
-    """What each sheddable load could give up, in kW, by (VEN, load): the mean over the last quarter hour.
+    """What each sheddable load could give up, in kW, by (VEN, load): the mean over the last quarter hour, or what it
+    could give up now where that is less, since a load that has just ended gives nothing.
 
     Only loads heard of within `online_s` count: what is not metered is not there.
     """
@@ -88,12 +89,13 @@ async def sheddable(rows: Rows, series: Series, now: datetime, online_s: float) 
     if not ids:
         return {}
     heard = await series.last(ids, since=now - timedelta(seconds=online_s))
-    fresh = set(heard["series_id"].to_pylist())
+    values_kw = heard["value"].to_numpy()
+    newest = {str(name): float(kw) for name, kw in zip(heard["series_id"].to_pylist(), values_kw, strict=True)}
     found = await integrated(series, ids, Span(now - timedelta(seconds=HEADROOM_S), now), HEADROOM_S)
     return {
-        (load.ven_id, load.resource_id): float(kw)
+        (load.ven_id, load.resource_id): min(float(kw), newest[series_id])
         for load, series_id, kw in zip(loads, ids, found.mean_kw[:, 0], strict=True)
-        if series_id in fresh and kw > 0
+        if newest.get(series_id, 0) > 0 and kw > 0
     }
 
 

@@ -105,6 +105,7 @@ class _Page(msgspec.Struct, frozen=True):
 class _Problem(msgspec.Struct, frozen=True):
     title: str = ""
     detail: str = ""
+    errors: list[str] = []
 
 
 class Client:
@@ -203,7 +204,7 @@ def _error(reply: httpx.Response) -> TielineError:
         problem = msgspec.json.decode(reply.content, type=_Problem)
     except msgspec.DecodeError:
         problem = _Problem(detail=reply.text[:200])
-    what = problem.detail or problem.title or reply.reason_phrase
+    what = "; ".join(problem.errors) or problem.detail or problem.title or reply.reason_phrase
     status = reply.status_code
     if status in (429, 502, 503, 504):
         return Unready(what)

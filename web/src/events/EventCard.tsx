@@ -68,7 +68,7 @@ function Progress({ event, start, end, now }: { event: GridEvent; start: number;
         text={`${duration((end - now) / 1000)} left`}
       />
       <Meter
-        label="Delivering"
+        label="Fleet below its baseline"
         part={part / 1.25}
         mark="shed"
         target={0.8}

@@ -52,6 +52,8 @@ export function Statements({ event }: { event: GridEvent }) {
   );
 }
 
+const SHORT = 0.9; // of the target: less is not said in the colour of success
+
 function Figures({ s }: { s: StatementSummary }) {
   const part = s.target_kwh > 0 ? s.delivered_kwh / s.target_kwh : 0;
   return (
@@ -64,10 +66,11 @@ function Figures({ s }: { s: StatementSummary }) {
       </dl>
       <div className="verdict">
         <p>
-          <b>{ratio(s.delivered_kwh, s.target_kwh)}</b> of the target delivered
+          <b className={part < SHORT ? "short" : ""}>{ratio(s.delivered_kwh, s.target_kwh)}</b> of the target delivered by
+          the {s.vens} homes called
         </p>
         <div className="track tall" aria-hidden="true">
-          <i className="shed" style={{ width: `${Math.min(1, Math.max(0, part / 1.25)) * 100}%` }} />
+          <i className={part < SHORT ? "short" : "shed"} style={{ width: `${Math.min(1, Math.max(0, part / 1.25)) * 100}%` }} />
           <i className="mark" style={{ left: "80%" }} />
         </div>
       </div>

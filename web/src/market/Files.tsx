@@ -14,6 +14,7 @@ const COLUMNS: Column<LoadedFile>[] = [
     cell: (f) => (
       <span className="wrap" title={f.digest}>
         {f.name}
+        {f.reason && <span className="quiet reason">{f.reason}</span>}
       </span>
     ),
     sort: (f) => f.name,
@@ -23,7 +24,6 @@ const COLUMNS: Column<LoadedFile>[] = [
   { label: "Readings", number: true, cell: (f) => count(f.rows), sort: (f) => f.rows },
   { label: "Series", number: true, cell: (f) => count(f.series), sort: (f) => f.series },
   { label: "Loaded", cell: (f) => <When at={f.loaded_at} />, sort: (f) => f.loaded_at },
-  { label: "Reason", cell: (f) => <span className="wrap">{f.reason}</span>, sort: (f) => f.reason },
 ];
 
 export function Files({ files, onClose }: { files: LoadedFile[]; onClose: () => void }) {

@@ -10,7 +10,7 @@ import { useChoice } from "../url";
 import { Files } from "./Files";
 import { MarketChart } from "./MarketChart";
 
-const MOST = 200;
+const MOST = 1000; // as many as /v1 gives at once
 
 export function Market() {
   const files = useLoad<Page<LoadedFile>>("/v1/files?limit=1000", { everyMs: 10_000 });
@@ -42,10 +42,16 @@ export function Market() {
   );
 }
 
-/** The sources of the files' datasets: nem.price comes from nem. */
+/** The sources of the files' datasets, of the file loaded last first: nem.price comes from nem. */
 function sourcesOf(files: LoadedFile[]): string[] {
   const datasets = files.flatMap((f) => f.dataset.split(", ")).filter(Boolean);
-  return [...new Set(datasets.map((name) => name.split(".")[0] as string))].sort();
+  return [...new Set(datasets.map((name) => name.split(".")[0] as string))];
+}
+
+/** Prices and demand before the hundreds of single units. */
+function regionsFirst(series: Declaration[]): Declaration[] {
+  const unit = (s: Declaration) => Number(s.series_id.endsWith(".scada_mw"));
+  return [...series].sort((a, b) => unit(a) - unit(b));
 }
 
 function SeriesOf({ sources, files }: { sources: string[]; files: number }) {
@@ -58,7 +64,7 @@ function SeriesOf({ sources, files }: { sources: string[]; files: number }) {
     version: `${source} ${sought} ${files}`,
     query: () => ({ source, q: sought, limit: MOST }),
   });
-  const found = data?.items ?? [];
+  const found = useMemo(() => regionsFirst(data?.items ?? []), [data]);
   const named = useLoad<Declaration>(
     chosen === null || found.some((s) => s.series_id === chosen) ? null : `/v1/series/${encodeURIComponent(chosen)}`,
   );

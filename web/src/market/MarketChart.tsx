@@ -59,7 +59,7 @@ export function MarketChart({ series }: { series: Declaration }) {
           {series.zone} ({zoneName((chart?.at[0] ?? 0) * 1000, zone)})
         </Fact>
         <Fact name="Interval">
-          mean over {duration(series.step_s)}, stamped at its {series.stamp}
+          {duration(series.step_s)}, stamped at its {series.stamp}
         </Fact>
         <Fact name="A gap is">more than {duration(Math.max(series.hold_s, series.step_s))} without a value</Fact>
       </dl>
