@@ -51,5 +51,5 @@ async def _anchored(client: Client, clock: RatedClock, wall: Callable[[], float]
     theirs = Anchor(at=platform.now_at, wall=(asked + wall()) / 2, speed=platform.speed)
     drift_s = abs((theirs.read(wall()) - clock.now()).total_seconds()) / theirs.speed
     if theirs.speed != clock.anchor.speed or drift_s > DRIFT_S:
-        clock.anchor = theirs
+        clock.start(theirs)
     return platform
