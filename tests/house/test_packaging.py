@@ -64,7 +64,9 @@ def test_every_requirement_is_pinned_with_its_hashes() -> None:
 @pytest.mark.parametrize("name", ["requirements.lock", "web/package-lock.json"])
 def test_a_lock_names_no_address(name: str) -> None:
     """After `npm install` remove what it adds of `funding`; `resolved` it leaves out by web/.npmrc."""
-    assert "://" not in (ROOT / name).read_text(encoding="utf-8")
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert "://" not in text
+    assert not re.search(r"^\s*--?(index|extra|find|trusted)", text, re.MULTILINE)
 
 
 def test_the_lock_has_all_that_is_asked_for() -> None:

@@ -25,7 +25,7 @@ from tieline.sim.progress import Progress
 from tieline.sim.reach import follow, reach
 from tieline.sim.routine import Array
 from tieline.sim.stock import LOADS, SHEDDABLE
-from tieline.sim.story import first_event
+from tieline.sim.story import first_event, told
 from tieline.sim.truth import Truth
 from tieline.sim.twins import BEAT_S, Report, Snapshot, Twins, after
 from tieline.ven.client import Client, Platform
@@ -244,10 +244,11 @@ class Simulation:
     async def _tell_story(self) -> None:
         try:
             event = await first_event(self._client, self._clock)
+            self._progress.say(f"event {event.event_id} is called: {event.target_kw:g} kW from {iso(event.start_at)}")
+            async for line in told(self._client, event):
+                self._progress.say(line)
         except TielineError as error:
-            self._progress.say(f"no first event: {error}")
-        else:
-            self._progress.say(f"{event.event_id}: {event.target_kw:g} kW from {iso(event.start_at)}")
+            self._progress.say(f"the story ends here: {error}")
 
     async def _drain(self) -> None:
         """Give the broker a moment to confirm the last messages."""

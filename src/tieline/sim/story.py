@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from datetime import timedelta
+
+import msgspec
 
 from tieline.base.errors import Conflict, Unready
 from tieline.base.time import Clock
@@ -14,6 +17,16 @@ AHEAD = timedelta(minutes=2)
 LENGTH = timedelta(minutes=15)
 SHARE = 0.35  # of what the fleet could shed
 PATIENCE_S = 60
+LOOK_S = 0.5
+
+
+class Settled(msgspec.Struct, frozen=True):
+    delivered_kwh: float
+    target_kwh: float
+
+
+class Statements(msgspec.Struct, frozen=True):
+    items: list[Settled]
 
 
 async def first_event(client: Client, clock: Clock) -> Event:
@@ -25,6 +38,24 @@ async def first_event(client: Client, clock: Clock) -> Event:
     start_at = after(clock.now() + AHEAD, 60, 0)
     target_kw = max(5.0, 5.0 * round(SHARE * fleet.controllable_kw / 5))
     return await client.create_event(PROGRAM, start_at, start_at + LENGTH, target_kw)
+
+
+async def told(client: Client, event: Event) -> AsyncIterator[str]:
+    """A line for each thing that happens to it, until its statement is there."""
+    state = event.state
+    while state not in ("ended", "cancelled"):
+        await asyncio.sleep(LOOK_S)
+        now = await client.event(event.event_id)
+        if now.state != state:
+            state, fleet = now.state, await client.fleet()
+            accepted = f"{now.acked_kw:g} kW accepted, the fleet draws {fleet.power_kw:.0f} kW"
+            yield f"event {event.event_id} is {state}: {accepted}"
+    while not (
+        made := await client.ask("GET", "/v1/statements", Statements, params={"event_id": event.event_id})
+    ).items:
+        await asyncio.sleep(LOOK_S)
+    delivered = f"{made.items[0].delivered_kwh:.1f} of {made.items[0].target_kwh:.1f} kWh delivered"
+    yield f"event {event.event_id} is settled: {delivered}"
 
 
 async def _reporting(client: Client) -> FleetNow:
