@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 import structlog
-from litestar import MediaType, Request, Response
+from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, ValidationException
@@ -235,6 +235,3 @@ class _Held:
         self.status = head["status"] = 304
         head["headers"] = [h for h in head["headers"] if h[0].lower() not in (b"content-length", b"content-type")]
         return {**message, "body": b""}
-
-
-JSON = MediaType.JSON

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import msgspec
 
-from tieline.base.errors import Refused
-
 # A VEN id becomes one level of an MQTT topic and one token of a NATS subject: nothing that either reads as syntax.
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$(?!\n)"  # in Python "$" also stands before a last line feed
 # A series id is dotted and ends with its unit: home-7.hvac.power_kw
@@ -16,11 +14,9 @@ Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="1 to 64 of A-Z
 SeriesId = Annotated[str, msgspec.Meta(pattern=SERIES_PATTERN, description="dotted, unit last: home-7.hvac.power_kw")]
 
 
-def checked_id(text: str, what: str) -> str:
-    """The same text. Raises `Refused` unless it is a legal id."""
-    if not re.match(ID_PATTERN, text):
-        raise Refused(f"{what} {text[:80]!r} is not 1 to 64 of A-Z a-z 0-9 _ -")
-    return text
+def is_id(text: str) -> bool:
+    """Whether it is a legal id."""
+    return re.match(ID_PATTERN, text) is not None
 
 
 def escaped(name: str) -> str:

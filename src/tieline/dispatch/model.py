@@ -11,14 +11,13 @@ Every row ends restored or escalated.
 """
 
 import enum
-import re
 from datetime import datetime, timedelta
 from typing import Annotated
 
 import msgspec
 
 from tieline.base.errors import Refused
-from tieline.base.names import ID_PATTERN, Id
+from tieline.base.names import Id, is_id
 from tieline.base.time import Span, iso
 from tieline.wires.mqtt.messages import Op
 
@@ -182,6 +181,6 @@ def command_id(event_id: str, ven_id: str, op: str) -> str:
 def parse_command_id(text: str) -> tuple[str, str, Op]:
     """(event, VEN, op). Raises `Refused` for an id that no command of ours can have."""
     parts = text.split(":")
-    if len(parts) != 3 or not all(re.match(ID_PATTERN, part) for part in parts) or parts[2] not in set(Op):
+    if len(parts) != 3 or not all(is_id(part) for part in parts) or parts[2] not in set(Op):
         raise Refused(f"command_id {text[:80]!r} is none that we sent: repeat the command's own")
     return parts[0], parts[1], Op(parts[2])
