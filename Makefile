@@ -1,6 +1,6 @@
 # Every command of Tieline. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install web up demo test check format bench soak docs shots lock clean
+.PHONY: help install web up demo test conformance check format bench soak docs shots lock clean
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -30,14 +30,20 @@ $(BUILT): $(WEB_SOURCE) | $(INSTALLED)
 	@touch $@
 
 up: install ## run the platform with a simulated fleet of 200 homes; prints the page's address
-	$(BIN)/tieline up --fleet 200 --speed 60
+	$(BIN)/tieline up --fleet 200 --speed 60 --development
 
 demo: install ## an hour of a fleet in a minute, told in the terminal
 	$(BIN)/tieline demo
 
 test: install ## every test; finds or installs the servers and the browser they need
 	$(BIN)/python tests/servers/needed.py
+	$(BIN)/python -m tests.conformance.clients.environments
 	$(BIN)/pytest -q -n 2 --dist loadgroup
+
+conformance: install ## what OpenADR asks, clause by clause, and the page that says what came of it
+	$(BIN)/python -m tests.conformance.clients.environments
+	$(BIN)/pytest -q -n 2 --dist loadgroup --record-conformance tests/conformance
+	$(BIN)/python -m docs.reference.generate
 
 check: install ## format, lint, types, floors: all of it, fast
 	$(BIN)/ruff format --check --quiet .
@@ -57,7 +63,7 @@ soak: install ## long runs: kills at random moments for minutes
 	$(BIN)/pytest -q -m soak --timeout 1800 tests
 
 docs: install ## write the reference pages from the code
-	$(BIN)/python docs/reference/generate.py
+	$(BIN)/python -m docs.reference.generate
 
 shots: install ## pictures of the running page, light and dark
 	$(BIN)/python tests/servers/needed.py
@@ -66,6 +72,9 @@ shots: install ## pictures of the running page, light and dark
 lock: $(INSTALLED) ## pin the newest allowed versions with their hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--quiet --upgrade pyproject.toml --extra platform --group dev --output-file requirements.lock
+	for client in oa3:3.11 elaad:3.12; do uv pip compile --universal --python-version $${client#*:} --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --quiet --upgrade tests/conformance/clients/$${client%:*}.in \
+		--output-file tests/conformance/clients/$${client%:*}.lock; done
 
 clean: ## remove what was built (not the data)
 	rm -rf $(VENV) web/node_modules src/tieline/web/built .mypy_cache .ruff_cache .pytest_cache .hypothesis

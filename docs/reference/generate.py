@@ -1,5 +1,6 @@
 """Writes the reference pages from the code: `make docs`. Nothing is asked of any server, and nothing else is read, so
-that the same code gives the same pages; `tests/house` checks that they are what is committed."""
+that the same code gives the same pages; `tests/house` checks that they are what is committed. In `baselines.md` only
+the rules are written."""
 
 import functools
 import importlib
@@ -15,6 +16,7 @@ import click
 import msgspec
 import prometheus_client.metrics
 import sqlalchemy as sa
+from docs.reference import conformance
 from msgspec import inspect
 from sqlalchemy.dialects import postgresql
 
@@ -23,6 +25,7 @@ from tieline import app, metrics, settings
 from tieline.adapters.sql import clock, outbox
 from tieline.base import errors
 from tieline.cli import main as command_line
+from tieline.settlement.baseline import markets, wording
 from tieline.wires.mqtt import messages
 
 HERE = Path(__file__).parent
@@ -40,8 +43,10 @@ def pages() -> dict[str, str]:
         "topics.md": ("src/tieline/wires/mqtt/messages.py", topics_page()),
         "errors.md": ("src/tieline/base/errors.py", errors_page()),
         "tables.md": ("the store of every slice", tables_page()),
+        "conformance.md": ("docs/reference/conformance.json", conformance.page()),
     }
-    return {name: "\n".join([MADE.format(source=source), "", *lines, ""]) for name, (source, lines) in made.items()}
+    whole = {name: "\n".join([MADE.format(source=source), "", *lines, ""]) for name, (source, lines) in made.items()}
+    return {**whole, "baselines.md": baselines_page()}
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Lines:
@@ -165,7 +170,7 @@ def schema() -> dict[str, Any]:
     """The OpenAPI schema of the application, made without any port behind it."""
     absent = app.Ports(**dict.fromkeys(app.Ports.__struct_fields__, Mock()))
     assembled = app.assemble(settings.Settings(), absent, app.PARTS)
-    found: dict[str, Any] = assembled.http.openapi_schema.to_schema()
+    found: dict[str, Any] = assembled.http.rest.openapi_schema.to_schema()
     return found
 
 
@@ -314,9 +319,9 @@ def metadatas() -> dict[str, sa.MetaData]:
     found = {"adapters/sql": sa.MetaData()}
     for one in (outbox.OUTBOX, clock.CLOCK):
         one.to_metadata(found["adapters/sql"])
-    for file in sorted(root.glob("*/store.py")):
-        slice_ = file.parent.name
-        found[slice_] = importlib.import_module(f"tieline.{slice_}.store").metadata
+    for file in sorted([*root.glob("*/store.py"), *root.glob("*/*/store.py")]):
+        room = file.parent.relative_to(root)
+        found[str(room)] = importlib.import_module(".".join(("tieline", *room.parts, "store"))).metadata
     return found
 
 
@@ -339,6 +344,21 @@ def column(one: sa.Column[Any]) -> tuple[str, str, str, str]:
     role = "primary key" if one.primary_key else "may be null" if one.nullable else ""
     refers = ", ".join(sorted(code(key.target_fullname) for key in one.foreign_keys))
     return code(one.name), re.sub(r"\s+", " ", kind), role, refers
+
+
+# --- baselines --------------------------------------------------------------------------------------------------------
+
+
+def baselines_page() -> str:
+    """Written by hand, but for the rules between two marks (and the tournament, which `tournament.py` writes)."""
+    begin, end = "<!-- rules: made by docs/reference/generate.py -->", "<!-- /rules -->"
+    header = ("rule", "is", "days", "average", "adjustment", "bounds")
+    rules = [(code(r.name), r.title, *wording.columns(r)) for r in markets.RULES.values()]
+    sources = [(code(r.name), r.source, r.read) for r in markets.RULES.values()]
+    lines = (*table(header, rules), "", *table(("rule", "source", "how we know"), sources))
+    page = (HERE / "baselines.md").read_text(encoding="utf-8")
+    before, _, rest = page.partition(begin)
+    return "\n".join([before + begin, "", *lines, "", end + rest.partition(end)[2]])
 
 
 if __name__ == "__main__":

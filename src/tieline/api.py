@@ -22,7 +22,10 @@ CHECK_S = 3.0
 
 
 class Index(msgspec.Struct, frozen=True):
-    """What this platform is and where its doors are; `speed` is clock seconds per second, `site_zone` for people."""
+    """What this platform is and where its doors are; `speed` is clock seconds per second, `site_zone` for people.
+
+    With `mqtt_tls` devices trust `/v1/ca.pem`; `mqtt_auth` is how they show who they are: by their secret, but for
+    `certificate`."""
 
     name: str
     version: str
@@ -30,6 +33,8 @@ class Index(msgspec.Struct, frozen=True):
     speed: float
     mqtt_host: str
     mqtt_port: int
+    mqtt_tls: bool
+    mqtt_auth: str
     site_zone: str
 
 

@@ -28,7 +28,21 @@ ACK_SECONDS = Histogram(
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
     registry=REGISTRY,
 )
+REPORTS = Counter(
+    "tieline_reports",
+    "OpenADR reports that came, by state, and those that did not (missing)",
+    ["state"],
+    registry=REGISTRY,
+)
 STATEMENTS = Counter("tieline_statements", "Statements made", registry=REGISTRY)
+WEBHOOKS = Counter(
+    "tieline_webhook_attempts", "Webhook deliveries tried, by what came of it", ["outcome"], registry=REGISTRY
+)
+WEBHOOKS_WAITING = Gauge("tieline_webhooks_waiting", "Webhook deliveries not yet taken", registry=REGISTRY)
+WEBHOOKS_OLDEST_S = Gauge("tieline_webhooks_oldest_seconds", "Age of the oldest of them", registry=REGISTRY)
+WEBHOOKS_BROKEN = Gauge(
+    "tieline_webhooks_broken_endpoints", "Callback URLs that failed many times in a row", registry=REGISTRY
+)
 FILES = Counter("tieline_files_loaded", "Files loaded, by state", ["state"], registry=REGISTRY)
 RESTARTS = Counter("tieline_task_restarts", "Tasks that ended and were started again", ["task"], registry=REGISTRY)
 HTTP_SECONDS = Histogram(

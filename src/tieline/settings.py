@@ -21,7 +21,7 @@ from tieline.base.time import instant
 
 PREFIX = "TIELINE_"
 CONFIG = "TIELINE_CONFIG"
-ELSEWHERE = {CONFIG, "TIELINE_URL"}
+ELSEWHERE = {CONFIG, "TIELINE_URL", "TIELINE_VEN_SECRET"}
 """Names that are read before or beside the settings: where the file is, and which platform the commands talk to."""
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -43,9 +43,63 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     http_host: Annotated[str, _is("Address the HTTP door listens on; beyond loopback it wants api_token")] = "127.0.0.1"
     http_port: Annotated[Port, _is("Port of the HTTP door; 0 is any free one")] = 8400
+    public_url: Annotated[
+        str, _is("How others reach the HTTP door (https://vtn.example.org) where a proxy stands before it")
+    ] = ""
+    mdns: Annotated[bool, _is("Announce the OpenADR doors on the local network (_openadr3._tcp)")] = False
     api_token: Annotated[str, _secret("Bearer token that /v1 asks for; none is needed on loopback")] = ""
     mqtt_host: Annotated[str, _is("Address the MQTT door listens on")] = "127.0.0.1"
     mqtt_port: Annotated[Port, _is("Port of the MQTT door; the next free one is taken when it is in use")] = 1883
+    mqtt_auth: Annotated[
+        Literal["token", "certificate", "anonymous"],
+        _is(
+            "How who connects by MQTT shows who it is: token (devices their secret, clients their token), certificate "
+            "(needs mqtt_tls), anonymous (as token; others hear what has no targets; only in development)"
+        ),
+    ] = "token"
+    mqtt_tls: Annotated[bool, _is("The MQTT door speaks TLS, and nothing else")] = False
+    mqtt_names: Annotated[
+        str, _is("Names and addresses by which devices reach the MQTT door, comma between: its certificate names them")
+    ] = ""
+    mqtt_cert: Annotated[str, _is("PEM file of the MQTT door's certificate; empty: one of the built-in authority")] = ""
+    mqtt_key: Annotated[str, _is("PEM file of its key")] = ""
+    mqtt_ca: Annotated[
+        str, _is("PEM file of the authority that signed it, and whose client certificates are taken too")
+    ] = ""
+    ca_key: Annotated[
+        str, _secret("What the key of the built-in authority is sealed with; empty: the file ca.key of the data folder")
+    ] = ""
+    certificate_hours: Annotated[
+        int, Meta(ge=1, le=8760), _is("How long a client certificate of the built-in authority is valid")
+    ] = 24
+
+    development: Annotated[
+        bool, _is("Not for real clients: private addresses for webhooks, plain HTTP to oidc_issuer, anonymous reading")
+    ] = False
+    anonymous_reads: Annotated[
+        bool, _is("OpenADR programs and events without targets are shown to everybody; only in development")
+    ] = False
+    issuer_public: Annotated[
+        bool, _is("The embedded issuer of tokens may run beyond loopback: only with TLS before it")
+    ] = False
+    token_minutes: Annotated[int, Meta(ge=1, le=1440), _is("How long a token of the embedded issuer is valid")] = 60
+    token_algorithm: Annotated[Literal["ES256", "RS256"], _is("What the embedded issuer signs with")] = "ES256"  # noqa: S105
+    token_key_days: Annotated[int, Meta(ge=1, le=3650), _is("A key that signs tokens is replaced after so long")] = 90
+    oidc_issuer: Annotated[
+        str, _is("Another issuer of tokens (Keycloak, Auth0, Cognito…), exactly as its tokens say; empty: the embedded")
+    ] = ""
+    oidc_audience: Annotated[str, _is("Audiences of oidc_issuer's tokens that are for us, comma between")] = ""
+    oidc_algorithms: Annotated[str, _is("What oidc_issuer may sign with, comma between")] = "ES256,RS256"
+    oidc_role_claim: Annotated[
+        str, _is("Claim that tells BL or VEN, dots into nested ones (realm_access.roles); empty: scopes tell")
+    ] = ""
+    oidc_bl_values: Annotated[str, _is("Values of oidc_role_claim that mean business logic, comma between")] = "BL"
+    oidc_ven_values: Annotated[str, _is("Values of oidc_role_claim that mean a VEN, comma between")] = "VEN"
+    oidc_client_claim: Annotated[str, _is("Claim that names the client; empty: client_id, else azp, else sub")] = ""
+    oidc_scope_prefix: Annotated[str, _is("What oidc_issuer writes before our scopes (vtn/ of vtn/read_all)")] = ""
+    oidc_token_use: Annotated[
+        str, _is("What the claim token_use must be (Cognito: access); such tokens need not name an audience")
+    ] = ""
 
     nats_server: Annotated[str, _is("nats-server binary; empty: the one that comes as a Python package")] = ""
     nats_urls: Annotated[str, _is("NATS servers, comma between; empty: a server of our own")] = ""
@@ -108,6 +162,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             instant(self.clock_start_at)
         if self.nats_urls and not (self.nats_password and self.nats_issuer_seed):
             raise Refused("nats_urls needs nats_user, nats_password and nats_issuer_seed")
+        self._check_mqtt()
+
+    def _check_mqtt(self) -> None:
+        if self.mqtt_auth == "certificate" and not self.mqtt_tls:
+            raise Refused("mqtt_auth certificate needs TIELINE_MQTT_TLS=true: certificates are shown over TLS")
+        if self.mqtt_auth == "certificate" and self.oidc_issuer:
+            raise Refused("mqtt_auth certificate knows the clients of the embedded issuer only: unset oidc_issuer")
+        if self.mqtt_auth == "anonymous" and not self.development:
+            raise Refused("mqtt_auth anonymous tells everybody what has no targets: it needs TIELINE_DEVELOPMENT=true")
+        files = [self.mqtt_cert, self.mqtt_key, self.mqtt_ca]
+        if any(files[:2]) and not all(files):
+            raise Refused("a certificate of your own needs all three: mqtt_cert, mqtt_key and mqtt_ca")
+        if self.mqtt_tls and self.nats_urls and not self.mqtt_ca:
+            raise Refused("mqtt_tls on nats_urls needs mqtt_ca: the authority of those servers' certificates")
 
     @property
     def loopback(self) -> bool:

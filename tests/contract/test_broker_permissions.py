@@ -18,7 +18,7 @@ from tieline.adapters.nats.connection import connect
 from tieline.adapters.nats.log import NatsLog
 from tieline.adapters.nats.mqtt import MqttPublisher
 from tieline.adapters.nats.server import NatsServer
-from tieline.base.access import Grant
+from tieline.base.access import Caller, Grant
 from tieline.base.errors import Refused
 from tieline.ports import Entry
 
@@ -26,10 +26,11 @@ METERS = "mqtt.oadr.meter.*"
 SECRETS = {"home-1": "s1", "home-2": "s2", "mute": "s3"}
 
 
-async def decide(user: str, password: str, client_id: str) -> Grant | None:
+async def decide(caller: Caller) -> Grant | None:
+    user = caller.user
     if user == "broken":
         raise RuntimeError("the rows are away")
-    if SECRETS.get(user) != password or client_id != user:
+    if SECRETS.get(user) != caller.password or caller.mqtt_client_id != user:
         return None
     if user == "mute":
         return Grant()

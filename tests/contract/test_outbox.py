@@ -139,6 +139,27 @@ async def test_two_relays_speak_each_message_once_and_in_order(
             assert await heard(others, other_log) == expected
 
 
+class Interrupted(Outbox):
+    """One during whose relay others go on: after the first message is carried, two more are said."""
+
+    more: tuple[str, ...] = ("two", "three")
+
+    async def _carry(self, messages: list[Any]) -> set[int]:
+        refused = await super()._carry(messages)
+        more, self.more = self.more, ()
+        for message in more:
+            await self._rows.transaction(say(message))
+        return refused
+
+
+async def test_what_is_said_during_a_relay_is_spoken_in_order(rows: AnyRows, log: NatsLog) -> None:
+    """An empty table gives out its ids again: the second message may have that of the first."""
+    await rows.transaction(say("one"))
+    await Interrupted(rows, log).relay()
+    async with relaying(rows, log):
+        assert await heard(rows, log) == ["one", "two", "three"]
+
+
 async def test_a_message_the_log_refuses_stays_and_stops_nobody(rows: AnyRows, log: NatsLog) -> None:
     await rows.transaction(say("nobody hears this", subject="news.*"))
     await rows.transaction(say("but this"))

@@ -177,7 +177,10 @@ def test_beyond_loopback_a_token_is_asked_for(platforms: Callable[..., Platform]
     refused = platforms(http_host="0.0.0.0").run("up")
     assert refused.returncode == 2
     assert "TIELINE_API_TOKEN" in refused.stderr
-    open_to_all = platforms(http_host="0.0.0.0", api_token="let me in").start()
+    issuing = platforms(http_host="0.0.0.0", api_token="let me in").run("up")
+    assert issuing.returncode == 2
+    assert "TIELINE_ISSUER_PUBLIC" in issuing.stderr
+    open_to_all = platforms(http_host="0.0.0.0", api_token="let me in", issuer_public="true").start()
     for headers, status in [
         ({}, 401),
         ({"authorization": "Bearer wrong"}, 401),
@@ -217,7 +220,7 @@ def test_commands_say_when_there_is_no_platform(platforms: Callable[..., Platfor
 
 
 def test_a_resource_is_added_to_a_ven_that_speaks_already(platform: Platform) -> None:
-    platform.post("/v1/vens/home-4/resources", LOAD | {"resource_id": "late"})
+    platform.post("/v1/vens/home-4/resources", LOAD | {"resource_id": "late", "name": "Second heater"})
     assert [one["resource_id"] for one in platform.get("/v1/vens/home-4")["resources"]] == ["heater", "late"]
     assert platform.answer("POST", "/v1/vens/home-4/resources", json=LOAD).status_code == 409
 

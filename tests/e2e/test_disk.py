@@ -72,7 +72,7 @@ async def test_a_full_disk_is_said_and_what_was_confirmed_is_there_afterwards(sm
         await _until(small_disk.full.with_suffix(".done").exists)
         await asyncio.sleep(3)
         answer = await asyncio.to_thread(
-            small_disk.answer, "POST", "/v1/sites", json={"site_id": "s", "name": "s" * 150, "zone": "UTC"}
+            small_disk.answer, "POST", "/v1/sites", json={"site_id": "s", "name": "s" * 120, "zone": "UTC"}
         )
         ready = await asyncio.to_thread(small_disk.answer, "GET", "/health/ready")
         small_disk.full.unlink()

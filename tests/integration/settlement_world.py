@@ -20,6 +20,7 @@ from tieline.base.series import readings
 from tieline.base.time import VirtualClock
 from tieline.base.units import Kilowatts
 from tieline.dispatch import actions as dispatch
+from tieline.dispatch import publishing
 from tieline.dispatch import reads as dispatch_reads
 from tieline.dispatch.model import Event, EventState, NewEvent, NewProgram, Policy, command_id
 from tieline.dispatch.planning import Headroom
@@ -71,6 +72,14 @@ class World:
         for ven_id in ven_ids:
             await self.read(ven_id, HISTORY_FROM, until, kw, known_at=until)
 
+    async def add_program(self, new: NewProgram) -> None:
+        now = self.clock.now()
+        await self.rows.transaction(lambda tx: publishing.add_program(tx, new, now))
+
+    async def publish(self, new: NewEvent) -> None:
+        now = self.clock.now()
+        await self.rows.transaction(lambda tx: publishing.publish(tx, new, now))
+
     async def call(
         self,
         *ven_ids: str,
@@ -81,9 +90,8 @@ class World:
     ) -> Event:
         """Those VENs are called, and answer; the event begins."""
         if await self.rows.read(lambda r: dispatch_reads.find_program(r, "summer")) is None:
-            await dispatch.add_program(self.rows, self.clock, NewProgram("summer", "Summer peaks"))
-        new = NewEvent("summer", start, end, target_kw=1.5 * len(ven_ids), event_id=event_id)
-        await dispatch.publish(self.rows, self.clock, new)
+            await self.add_program(NewProgram("summer", "Summer peaks"))
+        await self.publish(NewEvent("summer", start, end, target_kw=1.5 * len(ven_ids), event_id=event_id))
         await self.until(start)
         now = self.clock.now()
         headroom = [Headroom(ven_id, "hvac", Kilowatts(1.5)) for ven_id in ven_ids]

@@ -1,7 +1,7 @@
 """Dispatch over real rows and a virtual clock: VENs that accept, decline, dawdle, go silent; a broker that fails."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.errors import Conflict, NotFound, Refused, Unready
 from tieline.base.time import VirtualClock
 from tieline.base.units import Kilowatts
-from tieline.dispatch import actions, reads
+from tieline.dispatch import actions, publishing, reads
 from tieline.dispatch.dispatcher import Dispatcher
 from tieline.dispatch.model import (
     EventState,
@@ -23,6 +23,7 @@ from tieline.dispatch.model import (
     NewEvent,
     NewProgram,
     Policy,
+    Program,
     RowState,
     parse_command_id,
 )
@@ -58,8 +59,20 @@ class Floor:
             due = self.clock.now() + timedelta(seconds=answer[0])
             self._answers.append((due, ven_id, Ack(command.command_id, answer[1], due)))
 
-    async def _measure(self, _: datetime) -> list[Headroom]:
-        return self.offered
+    async def _measure(self, _: datetime, targets: Collection[str]) -> list[Headroom]:
+        return self.offered if not targets else []
+
+    async def add_program(self, new: NewProgram) -> Program:
+        now = self.clock.now()
+        return await self.rows.transaction(lambda tx: publishing.add_program(tx, new, now))
+
+    async def publish(self, new: NewEvent) -> EventView:
+        now = self.clock.now()
+        return await self.rows.transaction(lambda tx: publishing.publish(tx, new, now))
+
+    async def cancel(self, event_id: str) -> EventView:
+        now = self.clock.now()
+        return await self.rows.transaction(lambda tx: publishing.cancel(tx, event_id, now))
 
     async def pass_time(self, seconds: float, step: float = 5) -> None:
         for _ in range(round(seconds / step)):
@@ -78,7 +91,7 @@ class Floor:
     async def call(self, kw: float, *, ahead: float = 300, minutes: float = 15) -> str:
         start = self.clock.now() + timedelta(seconds=ahead)
         new = NewEvent("peak", start, start + timedelta(minutes=minutes), kw)
-        return (await actions.publish(self.rows, self.clock, new)).event_id
+        return (await self.publish(new)).event_id
 
     async def ledger(self, event_id: str) -> list[LedgerRow]:
         return await self.rows.read(lambda reader: reads.ledger_of(reader, event_id))
@@ -92,8 +105,9 @@ async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
     clock = VirtualClock(NOW)
     async with SqliteRows(tmp_path / "rows.sqlite", clock) as rows:
         await rows.migrate()
-        await actions.add_program(rows, clock, NewProgram("peak", "Peak"))
-        yield Floor(rows, clock)
+        floor = Floor(rows, clock)
+        await floor.add_program(NewProgram("peak", "Peak"))
+        yield floor
 
 
 async def test_an_event_is_planned_sent_acted_on_and_given_back(floor: Floor) -> None:
@@ -142,11 +156,11 @@ async def test_a_command_without_an_answer_is_said_again_with_the_same_identity(
 async def test_a_stopped_event_gives_back_at_once(floor: Floor) -> None:
     event_id = await floor.call(6.0)
     await floor.pass_time(400)
-    await actions.cancel(floor.rows, floor.clock, event_id)
+    await floor.cancel(event_id)
     await floor.pass_time(20)
     view = await floor.view(event_id)
     assert (view.state, view.rows["restored"]) == (EventState.CANCELLED, 3)
-    assert (await actions.cancel(floor.rows, floor.clock, event_id)).state is EventState.CANCELLED
+    assert (await floor.cancel(event_id)).state is EventState.CANCELLED
 
 
 async def test_who_never_answers_the_restore_is_escalated_and_who_comes_back_later_is_restored(floor: Floor) -> None:
@@ -165,8 +179,8 @@ async def test_who_never_answers_the_restore_is_escalated_and_who_comes_back_lat
 async def test_an_event_stopped_while_it_is_planned_calls_nobody(floor: Floor) -> None:
     event_id = await floor.call(6.0, ahead=30)
 
-    async def measure(_: datetime) -> list[Headroom]:
-        await actions.cancel(floor.rows, floor.clock, event_id)
+    async def measure(_: datetime, _targets: Collection[str]) -> list[Headroom]:
+        await floor.cancel(event_id)
         return floor.offered
 
     await Dispatcher(floor.rows, floor.clock, floor._speak, measure, POLICY).step()
@@ -203,7 +217,7 @@ async def test_two_dispatchers_that_cross_say_whole_commands(floor: Floor) -> No
     event_id = await floor.call(100.0, ahead=30)
     other = Dispatcher(floor.rows, floor.clock, floor._speak, floor._measure, POLICY)
 
-    async def measure(_: datetime) -> list[Headroom]:
+    async def measure(_: datetime, _targets: Collection[str]) -> list[Headroom]:
         await other.step()
         return floor.offered
 
@@ -272,7 +286,7 @@ async def test_whatever_happens_every_row_ends_and_nothing_stays_shed(floor: Flo
 
 async def _stop(floor: Floor, event_id: str) -> None:
     try:
-        await actions.cancel(floor.rows, floor.clock, event_id)
+        await floor.cancel(event_id)
     except Conflict:
         assert (await floor.view(event_id)).state is EventState.ENDED
 
@@ -289,26 +303,26 @@ async def _stop(floor: Floor, event_id: str) -> None:
 async def test_a_window_that_cannot_be_called_is_refused(floor: Floor, changed: dict[str, Any], said: str) -> None:
     good = NewEvent("peak", NOW + timedelta(minutes=1), NOW + timedelta(minutes=2), 1.0)
     with pytest.raises(Refused, match=said):
-        await actions.publish(floor.rows, floor.clock, msgspec.structs.replace(good, **changed))
+        await floor.publish(msgspec.structs.replace(good, **changed))
     assert await reads.views(floor.rows) == []
 
 
 async def test_the_past_is_called_when_it_is_meant(floor: Floor) -> None:
     past = NewEvent("peak", NOW - timedelta(minutes=5), NOW + timedelta(minutes=5), 2.0, allow_past=True)
-    event_id = (await actions.publish(floor.rows, floor.clock, past)).event_id
+    event_id = (await floor.publish(past)).event_id
     await floor.pass_time(30)
     assert (await floor.view(event_id)).rows["acting"] == 1
 
 
 async def test_what_is_not_there_or_there_already_is_refused(floor: Floor) -> None:
     new = NewEvent("peak", NOW + SECOND, NOW + timedelta(minutes=1), 1.0, event_id="one")
-    await actions.publish(floor.rows, floor.clock, new)
+    await floor.publish(new)
     with pytest.raises(Conflict):
-        await actions.publish(floor.rows, floor.clock, new)
+        await floor.publish(new)
     with pytest.raises(NotFound):
-        await actions.publish(floor.rows, floor.clock, msgspec.structs.replace(new, program_id="other", event_id="two"))
+        await floor.publish(msgspec.structs.replace(new, program_id="other", event_id="two"))
     with pytest.raises(Conflict):
-        await actions.add_program(floor.rows, floor.clock, NewProgram("peak", "Again"))
+        await floor.add_program(NewProgram("peak", "Again"))
     with pytest.raises(NotFound):
         await floor.answer("home-01", Ack("one:home-01:event", Answer.ACCEPTED, NOW))  # it was sent nothing
 

@@ -119,8 +119,8 @@ async def test_what_nobody_looked_at_is_made_up_for_once(world: World) -> None:
 
 
 async def test_an_event_cancelled_before_its_start_has_no_statement(world: World) -> None:
-    await dispatch.add_program(world.rows, world.clock, NewProgram("summer", "Summer peaks"))
-    await dispatch.publish(world.rows, world.clock, NewEvent("summer", START, END, 3.0, event_id="hot"))
+    await world.add_program(NewProgram("summer", "Summer peaks"))
+    await world.publish(NewEvent("summer", START, END, 3.0, event_id="hot"))
     await world.step("hot", lambda tx, event: dispatch.close(tx, event, EventState.CANCELLED, world.clock.now()))
     await world.clock.advance(86400)
     await world.settler().look(world.clock.now())

@@ -8,7 +8,7 @@ import aiomqtt
 from tieline.adapters.nats.callout import AuthCallout
 from tieline.adapters.nats.connection import connect
 from tieline.adapters.nats.server import NatsServer
-from tieline.base.access import Grant
+from tieline.base.access import Caller, Grant
 from tieline.wires.mqtt.messages import ACK, COMMAND, LOADS, METER, topic
 
 
@@ -16,8 +16,9 @@ def secret(ven_id: str) -> str:
     return f"secret of {ven_id}"
 
 
-async def _decide(user: str, password: str, client_id: str) -> Grant | None:
-    if password != secret(user) or client_id != user:
+async def _decide(caller: Caller) -> Grant | None:
+    user = caller.user
+    if caller.password != secret(user) or caller.mqtt_client_id != user:
         return None
     return Grant(publish=tuple(topic(kind, user) for kind in (METER, LOADS, ACK)), subscribe=(topic(COMMAND, user),))
 

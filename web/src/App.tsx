@@ -5,6 +5,7 @@ import { Events } from "./events/Events";
 import { useFocus } from "./events/focus";
 import { PowerChart } from "./chart/PowerChart";
 import { Fleet } from "./fleet/Fleet";
+import { Gateway } from "./gateway/Gateway";
 import { Header } from "./Header";
 import { KeyFigures } from "./KeyFigures";
 import { Market } from "./market/Market";
@@ -41,6 +42,7 @@ export function App() {
             </div>
             {focus && <EventDetail key={focus.event_id} event={focus} />}
             <Fleet />
+            <Gateway />
             <Market />
           </>
         )}

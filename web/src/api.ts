@@ -117,7 +117,7 @@ export interface GridEvent {
   program_id: string;
   start_at: string;
   end_at: string;
-  target_kw: number;
+  target_kw: number; // 0: it only signals, and calls nobody
   state: EventState;
   created_at: string;
   started_at: string | null;
@@ -125,6 +125,22 @@ export interface GridEvent {
   planned_kw: number;
   acked_kw: number;
   rows: Record<RowState, number>;
+  name: string | null;
+  signals: string[]; // the OpenADR payload types that it carries
+  targets: string[]; // none: it is meant for everybody
+}
+
+export type ReportState = "expected" | "received" | "late" | "missing" | "not_wanted";
+
+export interface TrackedReport {
+  ven_id: string;
+  descriptor: number | null; // null: nothing asked for it
+  turn: number;
+  payload_type: string | null;
+  due_at: string | null; // null: whenever the VEN likes
+  state: ReportState;
+  report_id: string | null;
+  received_at: string | null;
 }
 
 export interface EventDraft {
@@ -227,5 +243,45 @@ export interface LivePower {
   dead_letters: number;
 }
 
+/** The OpenADR gateway. What is said of webhooks is in the wall's time, whatever clock the platform keeps. */
+export interface Gateway {
+  urls: Record<string, string>; // by version
+  development: boolean;
+  clients: number | null; // null: another issuer has them
+  counts: Record<"programs" | "events" | "vens" | "resources" | "reports" | "subscriptions", number>;
+  webhooks: { waiting: number; oldest_at: string | null; broken: number };
+  broken: BrokenEndpoint[];
+}
+
+export interface BrokenEndpoint {
+  endpoint_id: string;
+  callback_url: string;
+  failures: number; // in a row
+  broken_at: string;
+  rest_until_at: string | null;
+  reason: string | null;
+}
+
+export interface DeadDelivery {
+  seq: number;
+  delivery_id: string;
+  subscription_id: string;
+  object_id: string;
+  callback_url: string;
+  attempts: number;
+  reason: string | null;
+  enqueued_at: string;
+  dead_at: string;
+}
+
 /** The bits of a reading's flags, least first. */
-export const FLAGS = ["late", "ahead of clock", "beyond rating", "correction"] as const;
+export const FLAGS = [
+  "late",
+  "ahead of clock",
+  "beyond rating",
+  "shed",
+  "ambiguous",
+  "estimated",
+  "doubted",
+  "spread",
+] as const;

@@ -87,10 +87,15 @@ export function zoneName(ms: number, zone: string): string {
   return parts.find((part) => part.type === "timeZoneName")?.value ?? zone;
 }
 
+const FOR_EVER = Date.parse("9999-12-31T00:00:00Z"); // as /v1 writes the end of what does not end
+
+export const isOpenEnded = (endMs: number): boolean => endMs >= FOR_EVER;
+
 /** 14:00 to 14:30, with the day when it is not today's. */
 export function span(startMs: number, endMs: number, nowMs: number, zone: string): string {
   const [from, to, today] = [fullDay(startMs, zone), fullDay(endMs, zone), fullDay(nowMs, zone)];
   const first = from === today ? time(startMs, zone) : `${day(startMs, zone)} ${time(startMs, zone)}`;
+  if (isOpenEnded(endMs)) return `${first} – no end`;
   return `${first} – ${to === from ? "" : `${day(endMs, zone)} `}${time(endMs, zone)}`;
 }
 

@@ -19,6 +19,11 @@ def is_id(text: str) -> bool:
     return re.match(ID_PATTERN, text) is not None
 
 
+def is_series_id(text: str) -> bool:
+    """Whether it is a legal series id."""
+    return re.match(SERIES_PATTERN, text) is not None
+
+
 def escaped(name: str) -> str:
     """An outside name as one part of a series id: W/HOE#2 → W~2FHOE~232. Reversible, since ~ itself is escaped."""
     return "".join(c if re.match(r"[A-Za-z0-9_-]", c) else "".join(f"~{b:02X}" for b in c.encode()) for c in name)
@@ -27,6 +32,11 @@ def escaped(name: str) -> str:
 def power_series(ven_id: str, resource_id: str | None = None) -> str:
     """The id of a VEN's own power series, or of one of its loads'."""
     return f"{ven_id}.power_kw" if resource_id is None else f"{ven_id}.{resource_id}.power_kw"
+
+
+def reported_series(ven_id: str, resource_id: str | None, what: str) -> str:
+    """The id of a series that reports tell of beside power; `what` is a payload's type and unit: demand_peak_kvar."""
+    return ".".join([ven_id, *([resource_id] if resource_id else []), escaped(f"openadr_{what.lower()}")])
 
 
 def sheddable_series(ven_id: str, resource_id: str) -> str:

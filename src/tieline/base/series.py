@@ -42,6 +42,9 @@ class Flag(enum.IntFlag):
     BEYOND_RATING = 4  # more power than its panel or nameplate allows
     SHED = 8  # held down by a command of ours
     AMBIGUOUS = 16  # its local time happened twice, and the source does not say which one it means
+    ESTIMATED = 32  # not measured: who sent it says so
+    DOUBTED = 64  # known or suspected to be wrong: who sent it says so
+    SPREAD = 128  # the mean of a longer interval, of which this is a part
 
 
 class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

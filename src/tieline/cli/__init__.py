@@ -6,7 +6,7 @@ import click
 
 from tieline import __version__
 from tieline.base.errors import TielineError
-from tieline.cli import customer, platform
+from tieline.cli import authority, baseline, client, customer, platform, ven
 
 
 class _Group(click.Group):
@@ -38,3 +38,7 @@ def main() -> None:
 
 platform.add_to(main)
 customer.add_to(main)
+client.add_to(main)
+authority.add_to(main)
+baseline.add_to(main)
+ven.add_to(customer.ven)

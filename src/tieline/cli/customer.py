@@ -29,12 +29,16 @@ def _ask(url: str, token: str | None, method: str, path: str, body: object = Non
     return asyncio.run(work())
 
 
-def _list(path: str, url: str, token: str | None, as_json: bool, columns: Sequence[str], **params: Any) -> None:
+def _list(
+    path: str, url: str, token: str | None, as_json: bool, columns: Sequence[str], title: str = "", **params: Any
+) -> None:
+    """`title`: what they are, where the path's last word does not say it."""
     answer = _ask(url, token, "GET", path, **params)
     if as_json:
         print_json(answer)
         return
-    show([{name: row.get(name) for name in columns} for row in answer["items"]], False, path.rpartition("/")[2])
+    title = title or path.rpartition("/")[2]
+    show([{name: row.get(name) for name in columns} for row in answer["items"]], False, title)
     if answer.get("next_cursor"):
         click.echo(f"more: --cursor {answer['next_cursor']}")
 
@@ -245,6 +249,16 @@ def event_ledger(url: str, token: str | None, as_json: bool, event_id: str) -> N
     _list(f"/v1/events/{event_id}/ledger", url, token, as_json, columns)
 
 
+@event.command("reports")
+@click.argument("event_id")
+@_paged
+@_asking
+def event_reports(url: str, token: str | None, as_json: bool, event_id: str, **params: Any) -> None:
+    """Which reports of VENs an event asked for: expected, received, late or missing."""
+    columns = ["ven_id", "payload_type", "state", "due_at", "received_at", "report_id"]
+    _list(f"/v1/events/{event_id}/reports", url, token, as_json, columns, **params)
+
+
 @event.command("stop")
 @click.argument("event_id")
 @_asking
@@ -320,6 +334,36 @@ def dead_letter_list(url: str, token: str | None, as_json: bool, **params: Any) 
     _list("/v1/dead-letters", url, token, as_json, columns, **params)
 
 
+@click.command()
+@_asking
+def openadr(url: str, token: str | None, as_json: bool) -> None:
+    """The OpenADR gateway: where clients connect, what there is, which webhooks wait or are broken."""
+    one(_ask(url, token, "GET", "/v1/openadr"), as_json)
+
+
+@click.group()
+def webhooks() -> None:
+    """What subscribers are told over HTTP."""
+
+
+@webhooks.command("dead")
+@_paged
+@_asking
+def webhooks_dead(url: str, token: str | None, as_json: bool, **params: Any) -> None:
+    """List deliveries that were given up, the longest dead first, each with its reason."""
+    columns = ["delivery_id", "dead_at", "callback_url", "object_id", "attempts", "reason"]
+    _list("/v1/webhooks/dead", url, token, as_json, columns, "dead deliveries", **params)
+
+
+@webhooks.command("replay")
+@click.argument("delivery_id")
+@_asking
+def webhooks_replay(url: str, token: str | None, as_json: bool, delivery_id: str) -> None:
+    """Try a dead delivery again, as if it were new."""
+    _ask(url, token, "POST", f"/v1/webhooks/dead/{delivery_id}/replay")
+    one({"delivery_id": delivery_id, "state": "waiting"}, as_json)
+
+
 def add_to(group: click.Group) -> None:
-    for command in (site, ven, resource, series, program, event, statement, dead_letter):
+    for command in (site, ven, resource, series, program, event, statement, dead_letter, openadr, webhooks):
         group.add_command(command)

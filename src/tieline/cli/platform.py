@@ -27,12 +27,27 @@ def default_url() -> str:
 @click.option(
     "--fleet", type=click.IntRange(1, 9999), help="Also run a simulated fleet of so many homes, and its story."
 )
-def up(data: str | None, http_port: int | None, mqtt_port: int | None, speed: float | None, fleet: int | None) -> None:
+@click.option(
+    "--development",
+    is_flag=True,
+    help="For trying out: webhooks to private addresses are allowed, and a receiver may leave out the challenge.",
+)
+def up(
+    data: str | None,
+    http_port: int | None,
+    mqtt_port: int | None,
+    speed: float | None,
+    fleet: int | None,
+    *,
+    development: bool,
+) -> None:
     """Run the whole platform in one process."""
     from tieline import app, process, settings
     from tieline.sim import beside
 
     given: dict[str, Any] = {"data": data, "http_port": http_port, "mqtt_port": mqtt_port, "clock_speed": speed}
+    if development:
+        given["development"] = True
     if fleet:
         given |= {"zone": beside.ZONE, "clock_start_at": beside.start_at(), **beside.PATIENCE}
     chosen = settings.load(**given)
@@ -58,7 +73,8 @@ def run(parts: tuple[str, ...]) -> None:
 
 def _announce(url: str, ports: Any) -> None:
     if url:
-        click.echo(f"\n  Tieline is at  {url}\n  devices        mqtt://{ports.mqtt_host}:{ports.mqtt_port}\n")
+        scheme = "mqtts" if ports.door.trusted else "mqtt"
+        click.echo(f"\n  Tieline is at  {url}\n  devices        {scheme}://{ports.mqtt_host}:{ports.mqtt_port}\n")
     else:
         click.echo("tieline: running")
 

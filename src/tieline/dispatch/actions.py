@@ -1,14 +1,14 @@
-"""The verbs of dispatch: an operator's, and the transitions of an event; each tells its news when it commits."""
+"""The transitions of an event and its ledger, each within a transaction; its news is told when it commits."""
 
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 
 from tieline import metrics
-from tieline.base.errors import Conflict, NotFound
-from tieline.base.time import Clock
+from tieline.base.errors import NotFound
 from tieline.base.units import Kilowatts
 from tieline.dispatch import reads, store
 from tieline.dispatch.model import (
@@ -19,74 +19,21 @@ from tieline.dispatch.model import (
     EventState,
     EventView,
     LedgerRow,
-    NewEvent,
-    NewProgram,
     Policy,
-    Program,
     RowState,
 )
 from tieline.dispatch.planning import Headroom, plan
-from tieline.ports import Rows, Transaction
+from tieline.ports import Transaction
 from tieline.wires.mqtt.messages import Ack, Answer, Op
 
 UNDECIDED = (RowState.PLANNED, RowState.SENT)
+LONGEST_CAUSE = 400
 ANSWERED = {
     Answer.ACCEPTED: RowState.ACKED,
     Answer.OPTED_OUT: RowState.OPTED_OUT,
     Answer.REFUSED: RowState.REFUSED,
     Answer.EXPIRED: RowState.EXPIRED,
 }
-
-
-# --- an operator's verbs ----------------------------------------------------------------------------------------------
-
-
-async def add_program(rows: Rows, clock: Clock, new: NewProgram) -> Program:
-    """Raises `Conflict` when there is a program of that id."""
-    now = clock.now()
-
-    def work(tx: Transaction) -> Program:
-        if reads.find_program(tx, new.program_id) is not None:
-            raise Conflict(f"program {new.program_id} exists already")
-        store.add_program(tx, new, now)
-        return Program(new.program_id, new.name, now)
-
-    return await rows.transaction(work)
-
-
-async def publish(rows: Rows, clock: Clock, new: NewEvent) -> EventView:
-    """Call an event. Raises `Refused` for its window, `NotFound` for its program, `Conflict` for its id."""
-    now = clock.now()
-    new.check(now)
-    event_id = new.event_id or f"{new.start_at:%Y%m%d-%H%M}-{secrets.token_hex(3)}"
-
-    def work(tx: Transaction) -> EventView:
-        if reads.find_program(tx, new.program_id) is None:
-            raise NotFound(f"there is no program {new.program_id!r}: create it first (POST /v1/programs)")
-        if reads.find_event(tx, event_id) is not None:
-            raise Conflict(f"event {event_id} exists already")
-        state = EventState.SCHEDULED
-        store.add_event(
-            tx, Event(event_id, new.program_id, new.start_at, new.end_at, new.target_kw, state, created_at=now)
-        )
-        return tell(tx, event_id, "published")
-
-    return await rows.transaction(work)
-
-
-async def cancel(rows: Rows, clock: Clock, event_id: str) -> EventView:
-    """Stop an event; whatever it holds is given back. Cancelling twice is the same. Raises `Conflict` once it ended."""
-    now = clock.now()
-
-    def work(tx: Transaction) -> EventView:
-        event = reads.the_event(tx, event_id)
-        if event.state is EventState.ENDED:
-            raise Conflict(f"event {event_id} has ended already; there is nothing to stop")
-        if event.state in OPEN:
-            close(tx, event, EventState.CANCELLED, now)
-        return reads.the_view(tx, event_id)
-
-    return await rows.transaction(work)
 
 
 # --- the transitions of an event --------------------------------------------------------------------------------------
@@ -99,14 +46,20 @@ def tell(tx: Transaction, event_id: str, what: str) -> EventView:
     return view
 
 
+def _was_changed(current: Event, event: Event) -> bool:
+    """Since somebody looked at it: the next look decides by what it is now."""
+    return current.modified_at != event.modified_at
+
+
 def choose(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: datetime, reserve: float = 0.0) -> None:
-    """Plan the event over the headroom, once, with a reserve; loads held by another event are not called."""
+    """Plan the event over the headroom, once, with a reserve; loads held by another event are not called, nor those
+    that opted out of this one already."""
     current = reads.the_event(tx, event.event_id)
-    if current.planned_at is not None or current.state not in OPEN:
+    if current.planned_at is not None or current.state not in OPEN or _was_changed(current, event):
         return
-    held = reads.held_loads(tx)
+    gone = reads.held_loads(tx) | {(row.ven_id, row.resource_id) for row in reads.ledger_of(tx, event.event_id)}
     chosen = plan(
-        Kilowatts(event.target_kw * (1 + reserve)), [h for h in headroom if (h.ven_id, h.resource_id) not in held]
+        Kilowatts(event.target_kw * (1 + reserve)), [h for h in headroom if (h.ven_id, h.resource_id) not in gone]
     )
     _add(tx, event, chosen, "", now)
     store.set_event(tx, event.event_id, planned_at=now)
@@ -114,12 +67,13 @@ def choose(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: dat
 
 
 def choose_again(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: datetime) -> None:
-    """Once, after the time to answer: what is not accepted of the target, from VENs that were not asked yet."""
+    """After the time to answer, once, and again when loads opt out later: what is not accepted of the target, and not
+    asked of others since, from VENs that were not asked yet."""
     current = reads.the_event(tx, event.event_id)
     if current.replanned_at is not None or current.state not in OPEN:
         return
     ledger, held = reads.ledger_of(tx, event.event_id), reads.held_loads(tx)
-    missing = event.target_kw - sum(row.planned_kw for row in ledger if row.answer == Answer.ACCEPTED)
+    missing = event.target_kw - sum(row.planned_kw for row in ledger if _promised(row, current))
     asked = {row.ven_id for row in ledger}
     free = [h for h in headroom if h.ven_id not in asked and (h.ven_id, h.resource_id) not in held]
     chosen = plan(Kilowatts(missing), free) if missing > 0 else []
@@ -127,6 +81,12 @@ def choose_again(tx: Transaction, event: Event, headroom: Sequence[Headroom], no
     store.set_event(tx, event.event_id, replanned_at=now)
     if chosen:
         tell(tx, event.event_id, "replanned")
+
+
+def _promised(row: LedgerRow, event: Event) -> bool:
+    """Accepted, or asked of a VEN that was called for others' sake and has not answered yet."""
+    later = event.planned_at is not None and row.planned_at > event.planned_at
+    return row.answer == Answer.ACCEPTED or (later and row.state in UNDECIDED)
 
 
 def _add(tx: Transaction, event: Event, chosen: Iterable[Headroom], cause: str, now: datetime) -> None:
@@ -140,7 +100,8 @@ def _add(tx: Transaction, event: Event, chosen: Iterable[Headroom], cause: str, 
 
 def begin(tx: Transaction, event: Event, now: datetime) -> None:
     """The event's start has come."""
-    if reads.the_event(tx, event.event_id).state is EventState.SCHEDULED:
+    current = reads.the_event(tx, event.event_id)
+    if current.state is EventState.SCHEDULED and not _was_changed(current, event):
         store.set_event(tx, event.event_id, state=EventState.ACTIVE, started_at=now)
         tell(tx, event.event_id, "started")
 
@@ -153,14 +114,18 @@ def act(tx: Transaction, event: Event, vens: Iterable[str], now: datetime) -> No
 
 def close(tx: Transaction, event: Event, state: EventState, now: datetime) -> None:
     """End or cancel: what was sent to a VEN must be given back, whatever it answered; the rest never was."""
-    if reads.the_event(tx, event.event_id).state in CLOSED:
+    current = reads.the_event(tx, event.event_id)
+    if current.state in CLOSED or (state is EventState.ENDED and _was_changed(current, event)):
         return
     ledger = reads.ledger_of(tx, event.event_id)
     store.set_event(tx, event.event_id, state=state, ended_at=now)
     unsent = {row.ven_id for row in ledger if row.state is RowState.PLANNED}
     sent = {row.ven_id for row in ledger if row.sent_at is not None}
     silent = {row.ven_id for row in ledger if row.state is RowState.SENT}
+    out = {row.ven_id for row in ledger if row.state is RowState.OPTED_OUT}
     _move(tx, event.event_id, unsent, [RowState.PLANNED], RowState.RESTORED, restored_at=now, cause="never sent")
+    never = store.NEVER_SENT
+    _move(tx, event.event_id, out, [RowState.OPTED_OUT], RowState.RESTORED, where=never, restored_at=now)
     store.set_rows(tx, event.event_id, silent, [RowState.SENT], cause="no answer before the event ended")
     waiting = [RowState.SENT, RowState.ACKED, RowState.ACTING, *DECLINED]
     _move(tx, event.event_id, sent, waiting, RowState.RESTORING, restoring_at=now, last_send_at=None)
@@ -194,8 +159,8 @@ def give_up(tx: Transaction, event: Event, vens: Iterable[str], declined: Iterab
 
 def hear(tx: Transaction, event_id: str, ven_id: str, op: Op, ack: Ack, now: datetime, policy: Policy) -> None:
     """Enter one answer. Raises `NotFound` for an answer to what was never sent."""
-    rows = reads.rows_of(tx, event_id, ven_id)
-    if not any(row.sent_at for row in rows):
+    rows = [row for row in reads.rows_of(tx, event_id, ven_id) if row.sent_at]
+    if not rows:
         raise NotFound(f"VEN {ven_id} was sent no command {ack.command_id}")
     reason = ack.reason[:300].replace("\x00", "\ufffd")  # PostgreSQL takes no NUL in text
     if op is Op.RESTORE:
@@ -208,14 +173,50 @@ def hear(tx: Transaction, event_id: str, ven_id: str, op: Op, ack: Ack, now: dat
     sent_at = rows[0].sent_at or now
     metrics.ACK_SECONDS.observe((now - sent_at).total_seconds())
     late = now - sent_at > timedelta(seconds=policy.ack_s)
-    cause = reason or ("answered late" if late else rows[0].cause)
-    values = {"answer": ack.answer, "acked_at": now, "cause": cause}
+    cause = reason or ("answered late" if late else next((row.cause for row in rows if row.state in UNDECIDED), ""))
+    values: dict[str, Any] = {"answer": ack.answer, "acked_at": now, "cause": cause}
     _move(tx, event_id, [ven_id], UNDECIDED, ANSWERED[ack.answer], **values)
     store.set_rows(tx, event_id, [ven_id], [RowState.RESTORING], answer=ack.answer, acked_at=now)
 
 
+def opt_out(tx: Transaction, event_id: str, ven_id: str, loads: Collection[str], cause: str, now: datetime) -> bool:
+    """These loads of a VEN take no part, whether they were called or not; what they had promised is planned again.
+    Whether that changed anything: it does once, and not in an event that is over. Raises `NotFound`."""
+    event = reads.the_event(tx, event_id)
+    if event.state not in OPEN:
+        return False
+    known = {row.resource_id for row in reads.rows_of(tx, event_id, ven_id)}
+    gone: Any = {"where": store.of_loads(loads), "answer": Answer.OPTED_OUT, "cause": cause[:LONGEST_CAUSE]}
+    lost = _move(tx, event_id, [ven_id], UNDECIDED, RowState.OPTED_OUT, acked_at=now, **gone)
+    lost += _move(tx, event_id, [ven_id], [RowState.ACKED, RowState.ACTING], RowState.OPTED_OUT, **gone)
+    if lost:
+        store.set_event(tx, event_id, replanned_at=None)
+    uncalled = [_uncalled(event_id, ven_id, one, cause, now) for one in sorted(set(loads) - known)]
+    store.add_rows(tx, uncalled)
+    metrics.LEDGER.labels(RowState.OPTED_OUT).inc(len(uncalled))
+    if changed := lost > 0 or len(uncalled) > 0:
+        tell(tx, event_id, "progress")
+    return changed
+
+
+def _uncalled(event_id: str, ven_id: str, load: str, cause: str, now: datetime) -> LedgerRow:
+    """Of a load that opted out of an event for which it was not called: nothing is held, nothing to be given back."""
+    return LedgerRow(
+        event_id, ven_id, load, RowState.OPTED_OUT, 0.0, cause[:LONGEST_CAUSE], now, Answer.OPTED_OUT, acked_at=now
+    )
+
+
 def _move(
-    tx: Transaction, event_id: str, vens: Iterable[str], states: Iterable[RowState], to: RowState, **values: object
-) -> None:
-    moved = store.set_rows(tx, event_id, vens, states, state=to, **values)
+    tx: Transaction,
+    event_id: str,
+    vens: Iterable[str],
+    states: Iterable[RowState],
+    to: RowState,
+    *,
+    where: sa.ColumnElement[bool] | None = None,
+    **values: object,
+) -> int:
+    """How many rows were moved."""
+    moved = store.set_rows(tx, event_id, vens, states, where=where, state=to, **values)
     metrics.LEDGER.labels(to).inc(moved)
+    return moved

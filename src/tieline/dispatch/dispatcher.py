@@ -4,7 +4,7 @@ It keeps nothing in memory: whatever dies, the next look, here or in another pro
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 
 Speak = Callable[[str, bytes], Awaitable[None]]
 """Say a retained message on an MQTT topic; returns when the broker has it, raises `Unready` when it has not."""
-Measure = Callable[[datetime], Awaitable[Sequence[Headroom]]]
-"""What the online fleet could give up, as metered."""
+Measure = Callable[[datetime, Collection[str]], Awaitable[Sequence[Headroom]]]
+"""What the online fleet, or that part of it which was granted one of these targets, could give up, as metered."""
 
 RESTORE_VALID = timedelta(days=7)
 """A restore is never refused for its age: a VEN that comes back days later must still give back."""
@@ -47,7 +47,8 @@ class Dispatcher:
             await asyncio.sleep(0.2)
 
     async def step(self) -> None:
-        for event in await self._rows.read(reads.unfinished):
+        now = self._clock.now()
+        for event in await self._rows.read(lambda reader: reads.unfinished(reader, now)):
             try:
                 await self._advance(event)
             except TielineError as error:
@@ -78,13 +79,14 @@ class Dispatcher:
 
     async def _call(self, event: Event, now: datetime) -> None:
         policy = self._policy
-        if event.planned_at is None and now >= event.start_at - timedelta(seconds=policy.lead_s):
-            headroom = await self._measure(now)
+        due = event.target_kw > 0 and now >= event.start_at - timedelta(seconds=policy.lead_s)
+        if event.planned_at is None and due:
+            headroom = await self._measure(now, event.request.targets or ())
             await self._rows.transaction(lambda tx: actions.choose(tx, event, headroom, now, policy.reserve))
         elif (
             event.planned_at is not None and event.replanned_at is None and _older(event.planned_at, now, policy.ack_s)
         ):
-            headroom = await self._measure(now)
+            headroom = await self._measure(now, event.request.targets or ())
             await self._rows.transaction(lambda tx: actions.choose_again(tx, event, headroom, now))
         if event.state is EventState.SCHEDULED and now >= event.start_at:
             await self._rows.transaction(lambda tx: actions.begin(tx, event, now))
@@ -118,7 +120,7 @@ def _older(at: datetime | None, now: datetime, seconds: float) -> bool:
 
 def _event(event: Event, ven_id: str, ledger: Iterable[LedgerRow]) -> Command:
     """The same, however often it is said: it was issued when it was first sent."""
-    rows = [row for row in ledger if row.ven_id == ven_id]
+    rows = [row for row in ledger if row.ven_id == ven_id and row.state is RowState.SENT]
     return Command(
         command_id=command_id(event.event_id, ven_id, Op.EVENT),
         op=Op.EVENT,

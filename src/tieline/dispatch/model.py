@@ -7,6 +7,8 @@
     row                    ├────▶ refused, opted_out, expired ──▶ restoring ──▶ restored
                            └── (no answer: sent again) ──▶ restoring ──▶ escalated  no answer to the restore either
 
+         a report of the VEN may say opted_out of any row until then; one that was never sent ends restored at once
+
 Every row ends restored or escalated.
 """
 
@@ -20,11 +22,13 @@ from tieline.base.errors import Refused
 from tieline.base.names import Id, is_id
 from tieline.base.time import Span, iso
 from tieline.wires.mqtt.messages import Op
+from tieline.wires.openadr31.messages import EventRequest, ProgramRequest
 
 LONGEST = timedelta(hours=24)
 FURTHEST_BACK = timedelta(days=45)
 """As far as readings are taken and baselines look back."""
 ZonedInstant = Annotated[datetime, msgspec.Meta(tz=True)]
+Targets = Annotated[list[Annotated[str, msgspec.Meta(min_length=1, max_length=128)]], msgspec.Meta(max_length=1000)]
 
 
 class EventState(enum.StrEnum):
@@ -57,18 +61,38 @@ UNFINISHED = tuple(state for state in RowState if state not in FINAL)
 
 
 class NewProgram(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`targets`: only VENs that were granted one of them see the program; empty: all do."""
+
     program_id: Id
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    targets: Targets = []
 
 
 class Program(msgspec.Struct, frozen=True):
+    """A program as it stands; `request` is what OpenADR says of it."""
+
     program_id: str
     name: str
     created_at: datetime
+    modified_at: datetime
+    request: ProgramRequest
+    deleted_at: datetime | None = None
+
+
+class ProgramView(msgspec.Struct, frozen=True):
+    """A program as /v1 shows it."""
+
+    program_id: str
+    name: str
+    created_at: datetime
+    targets: list[str] = []
 
 
 class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A call for `target_kw` less than the fleet would have drawn, over [start_at, end_at)."""
+    """A call for `target_kw` less than the fleet would have drawn, over [start_at, end_at).
+
+    `targets`: only VENs that were granted one of them are called and see the event; empty: all are.
+    """
 
     program_id: Id
     start_at: ZonedInstant
@@ -76,6 +100,8 @@ class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target_kw: Annotated[float, msgspec.Meta(gt=0, le=1e9)]
     event_id: Id | None = None
     allow_past: bool = False
+    targets: Targets = []
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
 
     def check(self, now: datetime) -> None:
         """Raises `Refused` for a window that cannot be called."""
@@ -91,7 +117,8 @@ class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """An event as it stands. `planned_at` is when VENs were chosen, `replanned_at` when the shortfall was."""
+    """An event as it stands; `request` is what OpenADR says of it. `target_kw` is what the fleet is called for: 0 for
+    an event that only signals. `planned_at` is when VENs were chosen, `replanned_at` when the shortfall was."""
 
     event_id: str
     program_id: str
@@ -100,6 +127,9 @@ class Event(msgspec.Struct, frozen=True):
     target_kw: float
     state: EventState
     created_at: datetime
+    modified_at: datetime
+    request: EventRequest
+    deleted_at: datetime | None = None
     planned_at: datetime | None = None
     replanned_at: datetime | None = None
     started_at: datetime | None = None
@@ -126,7 +156,7 @@ class LedgerRow(msgspec.Struct, frozen=True):
 
 
 class EventView(msgspec.Struct, frozen=True):
-    """An event with the sums of its ledger, as every door shows it."""
+    """An event with the sums of its ledger, as /v1 shows it; `signals` are the payload types it carries."""
 
     event_id: str
     program_id: str
@@ -140,6 +170,9 @@ class EventView(msgspec.Struct, frozen=True):
     planned_kw: float
     acked_kw: float
     rows: dict[str, int]
+    name: str | None = None
+    signals: list[str] = []
+    targets: list[str] = []
 
 
 def view(event: Event, ledger: list[LedgerRow]) -> EventView:
@@ -159,6 +192,9 @@ def view(event: Event, ledger: list[LedgerRow]) -> EventView:
         planned_kw=round(sum(row.planned_kw for row in ledger), 3),
         acked_kw=round(sum(row.planned_kw for row in ledger if row.answer == "accepted"), 3),
         rows=counts,
+        name=event.request.event_name,
+        signals=sorted({payload.type for one in event.request.intervals or () for payload in one.payloads}),
+        targets=list(event.request.targets or ()),
     )
 
 

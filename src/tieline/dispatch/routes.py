@@ -6,25 +6,32 @@ from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody
 
 from tieline.base.time import iso
-from tieline.dispatch import actions, reads
-from tieline.dispatch.model import EventView, LedgerRow, NewEvent, NewProgram, Program
+from tieline.dispatch import publishing, reads
+from tieline.dispatch.model import EventView, LedgerRow, NewEvent, NewProgram, Program, ProgramView
 from tieline.doors import Cursor, Limit, Page, WithClock, WithRows, after, csv_response, page, wants_csv
 
 
 @post("/v1/programs")
-async def add_program(data: JSONBody[NewProgram], rows: WithRows, clock: WithClock) -> Program:
-    return await actions.add_program(rows, clock, data)
+async def add_program(data: JSONBody[NewProgram], rows: WithRows, clock: WithClock) -> ProgramView:
+    now = clock.now()
+    return _view(await rows.transaction(lambda tx: publishing.add_program(tx, data, now)))
 
 
 @get("/v1/programs")
-async def list_programs(rows: WithRows, limit: Limit = 100, cursor: Cursor = None) -> Page[Program]:
-    return page(await reads.programs(rows, after=after(cursor), limit=limit + 1), limit, lambda one: one.program_id)
+async def list_programs(rows: WithRows, limit: Limit = 100, cursor: Cursor = None) -> Page[ProgramView]:
+    found = [_view(one) for one in await reads.programs(rows, after=after(cursor), limit=limit + 1)]
+    return page(found, limit, lambda one: one.program_id)
+
+
+def _view(program: Program) -> ProgramView:
+    return ProgramView(program.program_id, program.name, program.created_at, list(program.request.targets or ()))
 
 
 @post("/v1/events")
 async def publish_event(data: JSONBody[NewEvent], rows: WithRows, clock: WithClock) -> EventView:
     """Call an event: VENs are chosen by their metered headroom a minute before its start, or at once."""
-    return await actions.publish(rows, clock, data)
+    now = clock.now()
+    return await rows.transaction(lambda tx: publishing.publish(tx, data, now))
 
 
 @get("/v1/events")
@@ -42,7 +49,8 @@ async def show_event(event_id: FromPath[str], rows: WithRows) -> EventView:
 @post("/v1/events/{event_id:str}/cancel", status_code=200)
 async def cancel_event(event_id: FromPath[str], rows: WithRows, clock: WithClock) -> EventView:
     """Stop the event: whatever it holds is given back at once."""
-    return await actions.cancel(rows, clock, event_id)
+    now = clock.now()
+    return await rows.transaction(lambda tx: publishing.cancel(tx, event_id, now))
 
 
 @get("/v1/events/{event_id:str}/ledger")

@@ -1,1 +1,1 @@
-"""Who may: the credentials of devices, and what each may say and hear."""
+"""Who may: the credentials of devices, OAuth2 clients and their tokens, and what each may say and hear."""

@@ -10,7 +10,7 @@ from tieline.base.series import Declaration
 from tieline.base.time import Clock
 from tieline.identity import actions as identity
 from tieline.ports import Rows, Transaction
-from tieline.registry import reads, store
+from tieline.registry import openadr, reads, store
 from tieline.registry.model import (
     Credential,
     NewResource,
@@ -21,6 +21,7 @@ from tieline.registry.model import (
     Site,
     power_declarations,
 )
+from tieline.wires.openadr31.messages import Operation
 
 
 async def add_site(rows: Rows, clock: Clock, new: NewSite) -> Site:
@@ -43,10 +44,15 @@ async def register_ven(rows: Rows, clock: Clock, new: NewVen) -> Registered:
             raise Conflict(
                 f"VEN {new.ven_id} is registered already; POST /v1/vens/{new.ven_id}/credential renews its secret"
             )
+        if reads.is_retired(tx, new.ven_id):
+            raise Conflict(f"VEN {new.ven_id} was retired, and what it did is on record: give the new one another id")
+        if (same := reads.ven_named(tx, new.name)) is not None:
+            raise Conflict(f"VEN {same} is named {new.name!r} already: names are unique")
         if new.site is not None:
             _add_site(tx, new.site, now)
         site = reads.the_site(tx, new.site.site_id if new.site else new.site_id or "")
-        store.add_ven(tx, new.ven_id, new.name, site.site_id, now)
+        store.add_ven(tx, new.ven_id, new.name, site.site_id, now, client_id=new.client_id, targets=tuple(new.targets))
+        openadr.tell_ven(tx, new.ven_id, Operation.CREATE, now)
         _add_resources(tx, new.ven_id, site.zone, new.resources, now)
         secret = identity.issue(tx, new.ven_id, now)
         tx.say("news.ven.registered", msgspec.json.encode({"ven_id": new.ven_id, "at": now}))
@@ -63,6 +69,8 @@ async def add_resource(rows: Rows, clock: Clock, ven_id: str, new: NewResource) 
         ven = reads.the_ven(tx, ven_id)
         if any(one.resource_id == new.resource_id for one in reads.resources_of(tx, ven_id)):
             raise Conflict(f"VEN {ven_id} has a resource {new.resource_id} already; give the new one another id")
+        if any(one.name == new.name for one in reads.resources_of(tx, ven_id)):
+            raise Conflict(f"VEN {ven_id} has a resource named {new.name!r} already; give the new one another name")
         _add_resources(tx, ven_id, ven.zone, [new], now)
         tx.say("news.ven.changed", msgspec.json.encode({"ven_id": ven_id, "at": now}))
         return next(one for one in reads.resources_of(tx, ven_id) if one.resource_id == new.resource_id)
@@ -107,5 +115,8 @@ def _add_site(tx: Transaction, new: NewSite, now: datetime) -> None:
 
 
 def _add_resources(tx: Transaction, ven_id: str, zone: str, new: Sequence[NewResource], now: datetime) -> None:
-    store.add_resources(tx, ven_id, new)
+    known = [(openadr.new_id(), one) for one in new]
+    store.add_resources(tx, ven_id, known, now)
     store.put_series(tx, power_declarations(ven_id, zone, new), now)
+    for object_id, _ in known:
+        openadr.tell_resource(tx, object_id, Operation.CREATE, now)

@@ -12,7 +12,7 @@ from tieline.base.errors import Refused
 from tieline.base.names import Id, power_series, sheddable_series
 from tieline.base.series import Declaration, Stamp
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 PANEL_VOLTS = 240
 
 
@@ -60,13 +60,16 @@ class NewResource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewVen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A VEN to register, at a site that exists (`site_id`) or together with its site (`site`)."""
+    """A VEN to register, at a site that exists (`site_id`) or together with its site (`site`). `client_id` is the
+    OAuth client that speaks for it by OpenADR, `targets` are what it is granted to see there."""
 
     ven_id: Id
     name: Name
     site_id: Id | None = None
     site: NewSite | None = None
     resources: Annotated[list[NewResource], msgspec.Meta(max_length=200)] = []
+    client_id: Name | None = None
+    targets: Annotated[list[Name], msgspec.Meta(max_length=1000)] = []
 
     def __post_init__(self) -> None:
         if (self.site_id is None) == (self.site is None):
@@ -74,6 +77,8 @@ class NewVen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ids = [resource.resource_id for resource in self.resources]
         if len(set(ids)) < len(ids):
             raise Refused(f"VEN {self.ven_id}: two resources have the same resource_id; each must have its own")
+        if len({resource.name for resource in self.resources}) < len(ids):
+            raise Refused(f"VEN {self.ven_id}: two resources have the same name; each must have its own")
 
 
 class Site(msgspec.Struct, frozen=True):

@@ -13,7 +13,11 @@ from tieline.registry.store import resource, series, site, ven
 
 T = TypeVar("T")
 
-_VENS = sa.select(ven, site.c.name.label("site_name"), site.c.zone, site.c.panel_a).join(site)
+_VENS = (
+    sa.select(ven, site.c.name.label("site_name"), site.c.zone, site.c.panel_a)
+    .join(site)
+    .where(ven.c.retired_at.is_(None))
+)
 _SERIES = sa.select(*[series.c[name] for name in Declaration.__struct_fields__])
 
 
@@ -43,6 +47,19 @@ def find_ven(reader: Reader, ven_id: str) -> Ven | None:
 def the_ven(reader: Reader, ven_id: str) -> Ven:
     """Raises `NotFound`."""
     return _found(find_ven(reader, ven_id), f"VEN {ven_id!r}")
+
+
+def is_retired(reader: Reader, ven_id: str) -> bool:
+    query = sa.select(ven.c.ven_id).where(ven.c.ven_id == ven_id, ven.c.retired_at.is_not(None))
+    return reader.execute(query).first() is not None
+
+
+def ven_named(reader: Reader, name: str) -> str | None:
+    """The id of the VEN of that name."""
+    found: str | None = reader.execute(
+        sa.select(ven.c.ven_id).where(ven.c.name == name, ven.c.retired_at.is_(None))
+    ).scalar()
+    return found
 
 
 def resources_of(reader: Reader, ven_id: str) -> list[Resource]:

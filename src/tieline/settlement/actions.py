@@ -14,7 +14,8 @@ from tieline.dispatch import reads as dispatch
 from tieline.dispatch.model import CLOSED, Event, LedgerRow
 from tieline.ports import Rows, Series, Transaction
 from tieline.settlement import metering, reads, store
-from tieline.settlement.baseline import CAISO_10_IN_10, Rule
+from tieline.settlement.baseline.markets import CAISO_10_IN_10
+from tieline.settlement.baseline.rules import Rule
 from tieline.settlement.matching import Calls, Matching
 from tieline.settlement.model import (
     STEP_S,
@@ -62,7 +63,7 @@ async def freeze(
 async def _earlier_calls(event: Event, known_at: datetime, rows: Rows, rule: Rule) -> Calls:
     since = event.start_at - timedelta(days=rule.look_back_days + 1)
     calls: dict[str, list[tuple[datetime, datetime]]] = defaultdict(list)
-    for other in await dispatch.events(rows):
+    for other in await dispatch.calls(rows):
         begun = other.started_at is not None and other.started_at <= known_at
         if begun and other.event_id != event.event_id and settled_until(other) > since:
             for ven_id in await dispatch.participants(rows, other.event_id):
@@ -81,7 +82,7 @@ async def _matched(matching: Matching, groups: Sequence[metering.Meters]) -> Fro
                 left_out.append(LeftOut(ven_id, found.reasons[i]))
             else:
                 kw, factor = found.kw[i].round(6).tolist(), round(float(found.factor[i]), 6)
-                vens.append(VenBaseline(ven_id, kw, factor, found.days(i), found.notes[i]))
+                vens.append(VenBaseline(ven_id, kw, factor, found.days(i), found.note(i)))
     return FrozenBaseline(
         event_id=event.event_id,
         rule=matching.rule.name,

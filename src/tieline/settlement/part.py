@@ -69,13 +69,13 @@ class Settler:
                 log.error("statement fails", event_id=event.event_id, exc_info=error)
 
     async def _unfrozen(self, now: datetime) -> list[Event]:
-        active = await dispatch.events(self._rows, [EventState.ACTIVE])
+        active = await dispatch.calls(self._rows, [EventState.ACTIVE])
         frozen = await self._rows.read(reads.frozen_events)
         started = [event for event in active if event.started_at is not None and event.started_at <= now]
         return [event for event in started if event.event_id not in frozen]
 
     async def _unsettled(self, now: datetime) -> list[Event]:
-        closed = await dispatch.events(self._rows, CLOSED)
+        closed = await dispatch.calls(self._rows, CLOSED)
         settled = await self._rows.read(reads.settled_events)
         due = [
             one for one in closed if one.started_at is not None and (one.ended_at or one.end_at) + self._delay <= now

@@ -13,9 +13,8 @@ from tieline.sim.enrol import Home
 from tieline.sim.options import Options
 from tieline.sim.routine import Array
 from tieline.sim.twins import Snapshot
-from tieline.ven.client import Platform
 from tieline.ven.control import Control
-from tieline.ven.session import Session
+from tieline.ven.door import MqttDoor
 from tieline.wires.mqtt.messages import ACK, LOADS, METER, Command, Load, Loads, LoadState, Meter, Op, Sample
 
 ABSENCE_S = (120.0, 600.0)  # of the platform's clock: how long a home that drops out is gone
@@ -39,13 +38,11 @@ class Agent:
 
     def __init__(
         self, home: int, ven_id: str, known: Home, rows: dict[str, int], controllable: Sequence[str],
-        platform: Platform, clock: RatedClock, options: Options,
+        door: MqttDoor, clock: RatedClock, options: Options,
     ) -> None:  # fmt: skip
         self.home, self.ven_id, self.rows = home, ven_id, rows
         self.control = Control(controllable)
-        self.session = Session(
-            ven_id, known.secret, host=platform.mqtt_host, port=platform.mqtt_port, on_command=self._on_command
-        )
+        self.session = door.session(ven_id, known.secret, self._on_command)
         self.commands = 0
         self._known = known
         self._samples: list[Sample] = []

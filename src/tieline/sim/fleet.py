@@ -28,7 +28,8 @@ from tieline.sim.stock import LOADS, SHEDDABLE
 from tieline.sim.story import first_event, told
 from tieline.sim.truth import Truth
 from tieline.sim.twins import BEAT_S, Report, Snapshot, Twins, after
-from tieline.ven.client import Client, Platform
+from tieline.ven.client import Client
+from tieline.ven.door import MqttDoor
 
 CONNECT_S = 60.0
 CONNECT_PACE_S = 0.003
@@ -111,7 +112,8 @@ class Simulation:
         homes = await enrol.enrol(self._client, fleet.stock, self._options, self._kept, until=fleet.at)
         enrol.save(self._options.state, self._kept)
         self._progress.say(f"{len(homes)} homes enrolled")
-        self._agents = [self._agent(fleet, platform, i, ven_id, home) for i, (ven_id, home) in enumerate(homes)]
+        door = MqttDoor(self._client, platform)
+        self._agents = [self._agent(fleet, door, i, ven_id, home) for i, (ven_id, home) in enumerate(homes)]
         try:
             async with asyncio.TaskGroup() as group:
                 await self._connect(group)
@@ -130,10 +132,10 @@ class Simulation:
             dropped=sum(agent.session.dropped for agent in self._agents),
         )
 
-    def _agent(self, fleet: Fleet, platform: Platform, index: int, ven_id: str, home: enrol.Home) -> Agent:
+    def _agent(self, fleet: Fleet, door: MqttDoor, index: int, ven_id: str, home: enrol.Home) -> Agent:
         rows = {LOADS[row]: row for row in fleet.stock.rows(index)}
         controllable = [resource_id for resource_id, row in rows.items() if row in SHEDDABLE]
-        return Agent(index, ven_id, home, rows, controllable, platform, self._clock, self._options)
+        return Agent(index, ven_id, home, rows, controllable, door, self._clock, self._options)
 
     async def _connect(self, group: asyncio.TaskGroup) -> None:
         for agent in self._agents:

@@ -1,5 +1,7 @@
 """Keeping what was refused: its bytes, its reason, its place in the list."""
 
+from datetime import datetime
+
 import msgspec
 
 from tieline import metrics
@@ -9,24 +11,34 @@ from tieline.telemetry import store
 from tieline.telemetry.model import Dead, DeadLetter, excerpt
 
 SUBJECT = "dead.mqtt"
+SUBJECT_OF_REPORTS = "dead.report"
 MOST_DETAIL = 1000
 
 
 async def refuse(log: Log, blobs: Blobs, clock: Clock, entry: Entry, ven_id: str, dead: Dead) -> None:
     """Keep a refused entry. Returns once bytes and reason are durable: only then may the entry be done."""
     metrics.DEAD_LETTERS.labels(dead.reason).inc()
-    letter = DeadLetter(
+    letter = _letter(entry, dead, await blobs.put(entry.data), ven_id, clock.now())
+    key = f"{entry.subject}:{entry.position}:{dead.reason}"
+    await log.say(SUBJECT, msgspec.json.encode(letter), key=key)
+
+
+def refuse_within(tx: Transaction, entry: Entry, digest: str, ven_id: str | None, dead: Dead, now: datetime) -> None:
+    """Keep why an entry, or a part of it, was refused, if the caller's transaction commits; its bytes are in Blobs."""
+    tx.say(SUBJECT_OF_REPORTS, msgspec.json.encode(_letter(entry, dead, digest, ven_id, now)))
+
+
+def _letter(entry: Entry, dead: Dead, digest: str, ven_id: str | None, now: datetime) -> DeadLetter:
+    return DeadLetter(
         subject=entry.subject[:200],
         reason=dead.reason,
         detail=dead.detail[:MOST_DETAIL].replace("\x00", "\ufffd"),
-        said_at=clock.now(),
-        digest=await blobs.put(entry.data),
+        said_at=now,
+        digest=digest,
         size=len(entry.data),
         excerpt=excerpt(entry.data),
-        ven_id=ven_id[:64],
+        ven_id=ven_id[:64] if ven_id else None,
     )
-    key = f"{entry.subject}:{entry.position}:{dead.reason}"
-    await log.say(SUBJECT, msgspec.json.encode(letter), key=key)
 
 
 async def list_dead_letters(log: Log, rows: Rows) -> None:

@@ -1,12 +1,12 @@
 """What a device's message becomes: readings in columns, each flagged where it is odd, or a refusal with its reason."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from tieline.base.names import power_series, sheddable_series
-from tieline.base.series import Flag
+from tieline.base.series import Declaration, Flag
 from tieline.base.time import iso, micros
 from tieline.wires.mqtt.messages import LOADS, MAX_BYTES, METER, Loads, LoadState, Meter
 
@@ -84,10 +84,10 @@ def take(batch: Batch, kind: str, ven: Known, data: bytes, seq: int, limits: Lim
 def _take_meter(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits) -> list[Dead]:
     index, dead = batch.named(power_series(ven.ven_id)), []
     for sample in _METER.decode(data).samples:
-        if reason := _unbelievable(sample.at, sample.power_kw, batch.known_at, limits):
+        if reason := unbelievable(sample.at, sample.power_kw, batch.known_at, limits):
             dead.append(reason)
         else:
-            flags = stamp_flags(sample.at, batch.known_at, limits) | _rating(sample.power_kw, ven.limit_kw)
+            flags = stamp_flags(sample.at, batch.known_at, limits) | rating(sample.power_kw, ven.limit_kw)
             batch.add(index, sample.at, sample.power_kw, flags, seq)
     return dead
 
@@ -98,11 +98,11 @@ def _take_loads(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits)
         return [Dead(UNKNOWN_LOAD, f"VEN {ven.ven_id} has no load {', '.join(unknown)}: register it first")]
     powers = [power for one in snapshot.loads for power in (one.power_kw, one.sheddable_kw)]
     for power in powers:
-        if reason := _unbelievable(snapshot.at, power, batch.known_at, limits):
+        if reason := unbelievable(snapshot.at, power, batch.known_at, limits):
             return [reason]
     odd = stamp_flags(snapshot.at, batch.known_at, limits)
     for one in snapshot.loads:
-        flags = odd | _rating(one.power_kw, ven.rated_kw[one.resource_id] * 1.1)
+        flags = odd | rating(one.power_kw, ven.rated_kw[one.resource_id] * 1.1)
         flags |= Flag.SHED if one.state is LoadState.SHED else Flag.GOOD
         power = batch.named(power_series(ven.ven_id, one.resource_id))
         batch.add(power, snapshot.at, one.power_kw, flags, seq)
@@ -115,7 +115,7 @@ _TAKERS: dict[str, Callable[[Batch, Known, bytes, int, Limits], list[Dead]]] = {
 KINDS: Sequence[str] = tuple(_TAKERS)
 
 
-def _unbelievable(at: datetime, power_kw: float, now: datetime, limits: Limits) -> Dead | None:
+def unbelievable(at: datetime, power_kw: float, now: datetime, limits: Limits) -> Dead | None:
     stamp = at.isoformat()  # as it came: the year 1 east of Greenwich is no instant of UTC
     if at - now > timedelta(seconds=limits.future_s):
         return Dead("future stamp", f"{stamp} is ahead of the platform's clock ({iso(now)}): set the device's clock")
@@ -132,8 +132,38 @@ def stamp_flags(at: datetime, now: datetime, limits: Limits) -> Flag:
     return Flag.LATE if now - at > timedelta(seconds=limits.late_s) else Flag.GOOD
 
 
-def _rating(power_kw: float, limit_kw: float) -> Flag:
+def rating(power_kw: float, limit_kw: float) -> Flag:
     return Flag.BEYOND_RATING if abs(power_kw) > limit_kw > 0 else Flag.GOOD
+
+
+MOST_AHEAD = timedelta(days=366)
+"""As far ahead as a forecast is taken."""
+
+
+class Reported(msgspec.Struct, frozen=True):
+    """A reading that a report gives. `limit_kw` is the most that the meter or load can draw, 0 where nobody knows;
+    None where the series is none of power, and may be a forecast."""
+
+    series: Declaration
+    at: datetime
+    value: float
+    flags: Flag = Flag.GOOD
+    limit_kw: float | None = None
+
+
+def believed(readings: Iterable[Reported], now: datetime, limits: Limits) -> tuple[list[Reported], list[Dead]]:
+    """As with a device's message: what can be believed, flagged where it is odd, and why the rest cannot."""
+    taken, dead = list[Reported](), list[Dead]()
+    for one in readings:
+        power = one.limit_kw is not None
+        ahead = limits if power else msgspec.structs.replace(limits, future_s=MOST_AHEAD.total_seconds())
+        if reason := unbelievable(one.at, one.value if power else 0.0, now, ahead):
+            dead.append(reason)
+            continue
+        late = stamp_flags(one.at, now, limits) & (Flag.LATE | (Flag.AHEAD if power else Flag.GOOD))
+        flags = one.flags | late | (rating(one.value, one.limit_kw) if one.limit_kw is not None else Flag.GOOD)
+        taken.append(msgspec.structs.replace(one, flags=flags))
+    return taken, dead
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ import asyncio
 from tieline.base.part import Part, Task
 from tieline.base.time import Clock
 from tieline.ports import Blobs, Log, Rows, Series
-from tieline.telemetry import actions, routes
+from tieline.telemetry import actions, reported, routes
 from tieline.telemetry.fleet import Fleet
 from tieline.telemetry.intake import Intake
 from tieline.telemetry.model import Limits
@@ -22,6 +22,7 @@ def part(log: Log, rows: Rows, series: Series, blobs: Blobs, clock: Clock, limit
         while True:
             await asyncio.sleep(COMPACT_SECONDS)
             await series.compact()
+            await reported.forget(rows, clock, limits)
 
     return Part(
         "telemetry",

@@ -1,7 +1,12 @@
-"""The dead letters' table and its writes."""
+"""The tables of telemetry and their writes: the dead letters, and what reports gave."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
 from tieline.columns import Instant
 from tieline.ports import Transaction
@@ -23,8 +28,31 @@ dead_letter = sa.Table(
     sa.Column("ven_id", sa.String(64)),
 )
 
+reported = sa.Table(
+    "reported_reading",
+    metadata,
+    sa.Column("series_id", sa.String(400), primary_key=True),
+    sa.Column("at", Instant, primary_key=True),
+    sa.Column("value", sa.Double, nullable=False),
+    sa.Column("flags", sa.Integer, nullable=False),  # what the report says of it, not how late it came
+    sa.Column("stated_at", Instant, nullable=False),  # when the report was made or changed that said so last
+    sa.Index("reported_reading_by_age", "at"),
+)
+
 
 def add(tx: Transaction, position: int, letter: DeadLetter) -> None:
     """Once: the Log may deliver it twice."""
     if tx.execute(sa.select(dead_letter.c.position).where(dead_letter.c.position == position)).first() is None:
         tx.execute(sa.insert(dead_letter).values(position=position, **msgspec.structs.asdict(letter)))
+
+
+def put_reported(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The newest that reports say of these (series, at)."""
+    if rows:
+        put = insert(reported)
+        said = {name: put.excluded[name] for name in ("value", "flags", "stated_at")}
+        tx.execute(put.on_conflict_do_update(index_elements=["series_id", "at"], set_=said), rows)
+
+
+def forget_reported(tx: Transaction, before: datetime) -> None:
+    tx.execute(sa.delete(reported).where(reported.c.at < before))

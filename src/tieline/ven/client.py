@@ -22,7 +22,7 @@ _FAMILIES: dict[int, type[TielineError]] = {401: Unauthenticated, 403: Forbidden
 
 
 class Platform(msgspec.Struct, frozen=True):
-    """Who answers, its clock (`speed` clock seconds per wall second), and where its MQTT door is."""
+    """Who answers, its clock (`speed` clock seconds per wall second), where its MQTT door is and what that asks for."""
 
     name: str
     version: str
@@ -31,6 +31,8 @@ class Platform(msgspec.Struct, frozen=True):
     mqtt_host: str
     mqtt_port: int
     site_zone: str
+    mqtt_tls: bool = False
+    mqtt_auth: str = "token"
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -93,6 +95,18 @@ class Event(msgspec.Struct, frozen=True):
     rows: dict[str, int] = {}
 
 
+class Certificate(msgspec.Struct, frozen=True):
+    """What a VEN shows the broker, and the authority that it knows the broker by, as PEM."""
+
+    certificate: str
+    key: str
+    ca: str
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        return f"Certificate(expires_at={self.expires_at})"
+
+
 class _Credential(msgspec.Struct, frozen=True):
     secret: str
 
@@ -140,6 +154,14 @@ class Client:
         """A new secret; the old one stops working."""
         return (await self.ask("POST", f"/v1/vens/{ven_id}/credential", _Credential)).secret
 
+    async def ca(self) -> str:
+        """The authority that the broker is known by, as PEM. Raises `NotFound` where it speaks in clear."""
+        return (await self._reply("GET", "/v1/ca.pem")).text
+
+    async def certificate(self, ven_id: str) -> Certificate:
+        """A new one; those before stay valid until they expire."""
+        return await self.ask("POST", f"/v1/vens/{ven_id}/certificate", Certificate)
+
     async def ven(self, ven_id: str) -> Ven:
         return await self.ask("GET", f"/v1/vens/{ven_id}", Ven)
 
@@ -180,6 +202,11 @@ class Client:
         self, method: str, path: str, kind: type[T], body: object = None, params: dict[str, Any] | None = None
     ) -> T:
         """Any call of /v1, its answer read as `kind`."""
+        return _read((await self._reply(method, path, body, params)).content, kind, path)
+
+    async def _reply(
+        self, method: str, path: str, body: object = None, params: dict[str, Any] | None = None
+    ) -> httpx.Response:
         content = None if body is None else msgspec.json.encode(body)
         headers = {"Content-Type": "application/json"} if content else {}
         try:
@@ -189,7 +216,7 @@ class Client:
             raise Unready(f"{where} cannot be reached: {str(error) or type(error).__name__}") from error
         if not reply.is_success:
             raise _error(reply)
-        return _read(reply.content, kind, path)
+        return reply
 
 
 def _read(content: bytes | msgspec.Raw, kind: type[T], path: str) -> T:

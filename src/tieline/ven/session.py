@@ -11,13 +11,15 @@ import asyncio
 import contextlib
 import logging
 import random
+import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiomqtt
 import msgspec
 
 from tieline.base.cancellation import heed_cancellation
+from tieline.base.errors import TielineError
 from tieline.wires.mqtt.messages import COMMAND, Ack, Command, Loads, Meter, topic
 
 log = logging.getLogger(__name__)
@@ -33,8 +35,9 @@ _decode_command = msgspec.json.Decoder(Command).decode
 class Session:
     """Sends for one VEN and hands it its commands. `run` it in a task; `send` may be called before and meanwhile.
 
-    `on_command` runs in the event loop and must not block. `dropped` counts messages lost to the store's bound,
-    `unreadable` commands that could not be decoded; `trouble` says why it is not connected.
+    `on_command` runs in the event loop and must not block. `tls` is asked before each connection, since the certificate
+    to show may be another by then; without it all is said in clear. `dropped` counts messages lost to the store's
+    bound, `unreadable` commands that could not be decoded; `trouble` says why it is not connected.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Session:
         host: str,
         port: int,
         on_command: Callable[[Command], None],
+        tls: Callable[[], Awaitable[ssl.SSLContext]] | None = None,
         store: int = 10_000,
     ) -> None:
         self.ven_id = ven_id
@@ -55,6 +59,7 @@ class Session:
         self._secret = secret
         self._host, self._port = host, port
         self._on_command = on_command
+        self._tls = tls
         self._bound = store
         self._store: deque[tuple[str, bytes]] = deque()
         self._stored = asyncio.Event()
@@ -84,13 +89,13 @@ class Session:
         pause = FIRST_PAUSE_S
         while True:
             try:
-                async with self._connection() as client:
+                async with connected(await self._client()) as client:
                     await client.subscribe(topic(COMMAND, self.ven_id), qos=0)
                     heed_cancellation()
                     self.connected.set()
                     self.trouble, pause = "", FIRST_PAUSE_S
                     await self._exchange(client)
-            except aiomqtt.MqttError as error:
+            except (aiomqtt.MqttError, TielineError) as error:
                 self.trouble = str(error) or type(error).__name__
                 log.info("%s is not connected: %s", self.ven_id, self.trouble)
             finally:
@@ -99,20 +104,7 @@ class Session:
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  spreads a fleet's return, no secret
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[aiomqtt.Client]:
-        """aiomqtt must not be cancelled while it connects, or it leaves a socket behind: let it finish, then leave."""
-        client = self._client()
-        connecting = asyncio.create_task(client.__aenter__())
-        try:
-            await asyncio.wait((connecting,))
-            yield connecting.result()
-        finally:
-            await asyncio.wait((connecting,))
-            if connecting.exception() is None:
-                await client.__aexit__(None, None, None)
-
-    def _client(self) -> aiomqtt.Client:
+    async def _client(self) -> aiomqtt.Client:
         return aiomqtt.Client(
             self._host,
             self._port,
@@ -120,6 +112,7 @@ class Session:
             username=self.ven_id,
             password=self._secret,
             timeout=TIMEOUT_S,
+            tls_context=await self._tls() if self._tls else None,
         )
 
     async def _exchange(self, client: aiomqtt.Client) -> None:
@@ -158,3 +151,16 @@ class Session:
                 log.warning("%s was sent a command that is none: %s", self.ven_id, error)
             else:
                 self._on_command(command)
+
+
+@contextlib.asynccontextmanager
+async def connected(client: aiomqtt.Client) -> AsyncIterator[aiomqtt.Client]:
+    """aiomqtt must not be cancelled while it connects, or it leaves a socket behind: let it finish, then leave."""
+    connecting = asyncio.create_task(client.__aenter__())
+    try:
+        await asyncio.wait((connecting,))
+        yield connecting.result()
+    finally:
+        await asyncio.wait((connecting,))
+        if connecting.exception() is None:
+            await client.__aexit__(None, None, None)

@@ -4,7 +4,7 @@ import type { GridEvent } from "../api";
 import { save } from "../client";
 import { platformNow } from "../clock";
 import { useBaseline } from "../events/focus";
-import { iso } from "../format";
+import { iso, isOpenEnded } from "../format";
 import { Empty, Copy, ProblemNote } from "../parts/Notes";
 import { Icon } from "../parts/Icon";
 import { useZone } from "../parts/When";
@@ -39,7 +39,7 @@ export function PowerChart({ event }: { event: GridEvent | null }) {
   const now = platformNow() / 1000;
   const start = window.start ?? now - window.seconds;
   const ahead =
-    event && !cancelled && to > now && from < now + window.seconds / 2
+    event && !cancelled && !isOpenEnded(to * 1000) && to > now && from < now + window.seconds / 2
       ? Math.min(to + window.seconds * 0.03, now + window.seconds / 2)
       : 0;
   const range: [number, number] = [

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "react";
 import type { FleetPower, GridEvent } from "../api";
 import { get, Problem, withQuery } from "../client";
 import { clockSpeed, platformNow } from "../clock";
-import { iso } from "../format";
+import { iso, isOpenEnded } from "../format";
 import { isLive, useReopened } from "../platform";
 
 export const RANGES = [
@@ -25,13 +25,24 @@ const STEPS = [30, 60, 300, 900, 1_800, 3_600];
 
 export function windowOf(key: string, event: GridEvent | null): Window {
   if (key === "event" && event) {
-    const [from, to] = [Date.parse(event.start_at) / 1000, Date.parse(event.end_at) / 1000];
+    const [from, to] = drawn(Date.parse(event.start_at) / 1000, Date.parse(event.end_at) / 1000);
     const around = Math.max(600, (to - from) / 2);
     const seconds = to - from + 2 * around;
     return { start: from - around, seconds, step: STEPS.find((s) => seconds / s <= 400) ?? 3_600 };
   }
   const range = RANGES.find((r) => r.key === key) ?? RANGES[1];
   return { start: null, seconds: range.seconds, step: range.step };
+}
+
+const HOUR = 3_600;
+const WEEK = 168 * HOUR;
+
+/** What to draw of an event: at most a week, its latest once it has begun; one without end goes on to the next hour. */
+function drawn(start: number, end: number): [number, number] {
+  const now = platformNow() / 1000;
+  const least = isOpenEnded(end * 1000) ? HOUR : WEEK;
+  const to = Math.min(end, Math.max(start + least, Math.ceil(now / HOUR) * HOUR));
+  return [Math.max(start, to - WEEK), to];
 }
 
 export function spanOf(window: Window): [number, number] {

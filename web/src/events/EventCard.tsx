@@ -1,23 +1,25 @@
-// One event in the list: its state, window and target; while it acts, how far it is and what it delivers.
+// One event in the list: its state, window and what it asks for; while it acts, how far it is and what it delivers.
 import { useState } from "react";
 import type { GridEvent } from "../api";
 import { post, Problem } from "../client";
 import { clockSpeed, platformNow } from "../clock";
-import { duration, kw, quantity, ratio, span } from "../format";
+import { duration, isOpenEnded, kw, quantity, ratio, span } from "../format";
 import { ProblemNote } from "../parts/Notes";
+import { Some } from "../parts/Some";
 import { useZone } from "../parts/When";
 import { putEvents, usePlatform } from "../platform";
-import { baselineAt, useBaseline } from "./focus";
+import { baselineAt, isCall, useBaseline } from "./focus";
 import { LedgerBar } from "./LedgerBar";
 import { StateBadge } from "./StateBadge";
 
 interface Props {
   event: GridEvent;
+  program: string; // its name
   chosen: boolean;
   onChoose: () => void;
 }
 
-export function EventCard({ event, chosen, onChoose }: Props) {
+export function EventCard({ event, program, chosen, onChoose }: Props) {
   const zone = useZone();
   const now = platformNow();
   const [start, end] = [Date.parse(event.start_at), Date.parse(event.end_at)];
@@ -28,10 +30,12 @@ export function EventCard({ event, chosen, onChoose }: Props) {
         <span className="event-line">
           <StateBadge state={event.state} />
           <span className="event-window">{span(start, end, now, zone)}</span>
-          <b>{kw(event.target_kw)}</b>
+          {isCall(event) && <b>{kw(event.target_kw)}</b>}
         </span>
         <span className="event-line quiet">
-          <span className="clip">{event.program_id}</span>
+          <span className="event-name">{event.name ?? program}</span>
+          {!isCall(event) && <Some of={event.signals} most={1} />}
+          {event.targets.length > 0 && <Some before="to " of={event.targets} most={1} />}
           {event.planned_kw > 0 && (
             <span>
               planned {quantity(event.planned_kw)} · acked {kw(event.acked_kw)}
@@ -42,7 +46,7 @@ export function EventCard({ event, chosen, onChoose }: Props) {
       {event.state === "scheduled" && <p className="quiet">{soon(start - now)}</p>}
       {event.state === "active" && <Progress event={event} start={start} end={end} now={now} />}
       <LedgerBar rows={event.rows} legend={open || chosen} />
-      {open && <Stop event={event} />}
+      {open && (isCall(event) || chosen) && <Stop event={event} />}
     </li>
   );
 }
@@ -53,12 +57,15 @@ function soon(ms: number): string {
   return `starts in ${duration(ms / 1000)}${speed === 1 ? "" : ` (${duration(ms / 1000 / speed)} of your time)`}`;
 }
 
-function Progress({ event, start, end, now }: { event: GridEvent; start: number; end: number; now: number }) {
-  const used = usePlatform((p) => p.power?.used_kw ?? null);
-  const baseline = baselineAt(useBaseline(event), now / 1000);
-  const delivered = used === null || baseline === null ? null : baseline - used;
-  const part =
-    delivered === null || event.target_kw <= 0 ? 0 : Math.min(1.25, Math.max(0, delivered / event.target_kw));
+interface ProgressProps {
+  event: GridEvent;
+  start: number;
+  end: number;
+  now: number;
+}
+
+function Progress({ event, start, end, now }: ProgressProps) {
+  if (isOpenEnded(end)) return null;
   return (
     <div className="progress">
       <Meter
@@ -67,18 +74,28 @@ function Progress({ event, start, end, now }: { event: GridEvent; start: number;
         mark="time"
         text={`${duration((end - now) / 1000)} left`}
       />
-      <Meter
-        label="Fleet below its baseline"
-        part={part / 1.25}
-        mark="shed"
-        target={0.8}
-        text={
-          delivered === null
-            ? "no baseline yet"
-            : `${quantity(delivered)} of ${kw(event.target_kw)} (${ratio(delivered, event.target_kw)})`
-        }
-      />
+      {isCall(event) && <Delivered event={event} now={now} />}
     </div>
+  );
+}
+
+function Delivered({ event, now }: { event: GridEvent; now: number }) {
+  const used = usePlatform((p) => p.power?.used_kw ?? null);
+  const baseline = baselineAt(useBaseline(event), now / 1000);
+  const delivered = used === null || baseline === null ? null : baseline - used;
+  const part = delivered === null ? 0 : Math.min(1.25, Math.max(0, delivered / event.target_kw));
+  return (
+    <Meter
+      label="Fleet below its baseline"
+      part={part / 1.25}
+      mark="shed"
+      target={0.8}
+      text={
+        delivered === null
+          ? "no baseline yet"
+          : `${quantity(delivered)} of ${kw(event.target_kw)} (${ratio(delivered, event.target_kw)})`
+      }
+    />
   );
 }
 
@@ -128,7 +145,7 @@ function Stop({ event }: { event: GridEvent }) {
       <ProblemNote problem={problem} />
       {asking ? (
         <>
-          <span>{active ? "Give every home its load back now?" : "Take this event back?"}</span>
+          <span>{active && isCall(event) ? "Give every home its load back now?" : "Take this event back?"}</span>
           <button type="button" className="button small danger" disabled={busy} autoFocus onClick={() => void stop()}>
             {active ? "Stop it" : "Cancel it"}
           </button>

@@ -10,12 +10,14 @@ import { setChoice } from "../url";
 import { CallEvent } from "./CallEvent";
 import { EventCard } from "./EventCard";
 import { useEvents } from "./focus";
+import { useProgramNames } from "./programs";
 
 export function Events({ focus }: { focus: GridEvent | null }) {
   useTick();
   const events = useEvents();
   const loaded = usePlatform((p) => p.eventsLoaded);
   const older = usePlatform((p) => p.olderEvents);
+  const programs = useProgramNames();
   const [calling, setCalling] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
 
@@ -38,7 +40,7 @@ export function Events({ focus }: { focus: GridEvent | null }) {
       {loaded && events.length === 0 && (
         <Empty title="No event yet">
           An event asks the fleet to use less for a while. Call one: it is planned home by home, and each answer, the
-          load and the statement appear here.
+          load and the statement appear here. Events that OpenADR clients publish appear here too.
         </Empty>
       )}
       <ol className="event-list">
@@ -46,6 +48,7 @@ export function Events({ focus }: { focus: GridEvent | null }) {
           <EventCard
             key={event.event_id}
             event={event}
+            program={programs.get(event.program_id) ?? event.program_id}
             chosen={event.event_id === focus?.event_id}
             onChoose={() => setChoice("event", event.event_id)}
           />

@@ -76,7 +76,9 @@ export function Copy({
       onClick={() => void copy()}
     >
       <Icon name={done ? "check" : children ? "code" : "copy"} />
-      {children && <span aria-live="polite">{done ? "Copied" : children}</span>}
+      <span className={children ? "" : "unseen"} aria-live="polite">
+        {done ? "Copied" : children}
+      </span>
     </button>
   );
 }

@@ -1,6 +1,7 @@
 """The auth callout: nats-server asks for each device that connects, and is answered with exactly what it may do.
 
 device ── CONNECT user, password, client id ──► nats-server ── request JWT on $SYS.REQ.USER.AUTH ──► decide
+          over TLS: its certificate                            verified by the server, or not there
        ◄── CONNACK, or refused ───────────────             ◄── response JWT holding a user JWT ────
 """
 
@@ -11,13 +12,15 @@ from typing import Any
 
 import msgspec
 import nkeys  # type: ignore[import-untyped]
+from cryptography import x509
+from cryptography.x509.oid import NameOID, ObjectIdentifier
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from tieline.adapters.nats.configuration import ACCOUNT, issuer
 from tieline.adapters.nats.connection import asking
-from tieline.base.access import Decide, Grant
+from tieline.base.access import Caller, Decide, Grant, Proof
 
 _log = logging.getLogger(__name__)
 
@@ -42,11 +45,25 @@ class _ConnectOptions(msgspec.Struct):
     password: str = msgspec.field(default="", name="pass")
 
 
+class _Tls(msgspec.Struct):
+    """Chains that the server has verified, the client's own certificate first, as PEM. What it was shown and has not
+    verified stands elsewhere: that proves nothing."""
+
+    verified_chains: list[list[str]] = []
+
+
 class _Request(msgspec.Struct):
     user_nkey: str
     server_id: _Server
     client_info: _ClientInfo
     connect_opts: _ConnectOptions
+    client_tls: _Tls = msgspec.field(default_factory=_Tls)
+
+    @property
+    def caller(self) -> Caller:
+        chains = self.client_tls.verified_chains
+        proof = _proof(chains[0][0]) if chains else None
+        return Caller(self.connect_opts.user, self.connect_opts.password, self.client_info.mqtt_id, proof)
 
 
 class _RequestClaims(msgspec.Struct):
@@ -102,16 +119,17 @@ class AuthCallout:
             return None
         try:
             async with self._limit, asyncio.timeout(_DECIDE_S):
-                return await self._decide(
-                    request.connect_opts.user, request.connect_opts.password, request.client_info.mqtt_id
-                )
+                return await self._decide(request.caller)
         except Exception:
             _log.exception("deciding on MQTT client %r failed; it is denied", request.client_info.mqtt_id[:80])
             return None
 
     def _response(self, claims: _RequestClaims, grant: Grant | None) -> bytes:
         request = claims.nats
-        says = {"error": "not authorized"} if grant is None else {"jwt": self._user(claims, grant).decode()}
+        # In the second in which it expires the server would keep a client waiting for an answer that never comes.
+        over = grant is not None and grant.until is not None and grant.until.timestamp() < claims.iat + 1
+        granted = None if grant is None or over else {"jwt": self._user(claims, grant).decode()}
+        says = granted or {"error": "not authorized"}
         return self._signed(
             {
                 "aud": request.server_id.id,
@@ -122,8 +140,10 @@ class AuthCallout:
         )
 
     def _user(self, claims: _RequestClaims, grant: Grant) -> bytes:
+        expiry = {"exp": int(grant.until.timestamp())} if grant.until else {}
         return self._signed(
             {
+                **expiry,
                 "aud": ACCOUNT,
                 "sub": claims.nats.user_nkey,
                 "name": claims.nats.connect_opts.user,
@@ -148,9 +168,28 @@ class AuthCallout:
         return told + b"." + _url(signature)
 
 
+def _proof(pem: str) -> Proof | None:
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    name = _said(certificate, NameOID.COMMON_NAME)
+    purpose = _said(certificate, NameOID.ORGANIZATIONAL_UNIT_NAME)
+    return Proof(name, certificate.not_valid_after_utc, purpose) if name else None
+
+
+def _said(certificate: x509.Certificate, what: ObjectIdentifier) -> str:
+    """Of the subject; empty unless it is said exactly once."""
+    said = [str(one.value) for one in certificate.subject.get_attributes_for_oid(what)]
+    return said[0] if len(said) == 1 else ""
+
+
 def _only(topics: tuple[str, ...]) -> dict[str, list[str]]:
     # An empty "allow" would allow everything. What the server's MQTT layer needs for itself it permits by itself.
-    return {"allow": [topic.replace("/", ".") for topic in topics]} if topics else {"deny": [">"]}
+    return {"allow": [subject for topic in topics for subject in _subjects(topic)]} if topics else {"deny": [">"]}
+
+
+def _subjects(topic: str) -> list[str]:
+    # `a/#` takes in `a` itself (MQTT 4.7.1.2): the server subscribes to both and asks leave for each.
+    place = topic.removesuffix("/#").replace("/", ".")
+    return [place, f"{place}.>"] if topic.endswith("/#") else [place]
 
 
 def _url(data: bytes) -> bytes:

@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import nkeys  # type: ignore[import-untyped]
 
 from tieline.ports import STREAMS
@@ -18,6 +19,20 @@ _LOG_BYTES = 8 << 20
 # The sum of what the streams may hold must fit, or the server refuses to make them; MQTT's own streams come on top.
 _MAX_STORE = 4 * sum(stream.max_bytes for stream in STREAMS)
 _AUTH_TIMEOUT_S = 15  # how long a device waits for the callout, when a whole fleet connects at once
+_TLS_TIMEOUT_S = 15  # and for its handshake
+
+
+class Tls(msgspec.Struct, frozen=True):
+    """What the MQTT door speaks TLS with, all PEM: its certificate, the key of that, and the authorities whose client
+    certificates it takes. With `verify` it takes nobody without one."""
+
+    certificate: str
+    key: str
+    authorities: str
+    verify: bool
+
+    def __repr__(self) -> str:
+        return f"Tls(verify={self.verify})"
 
 
 def configuration(
@@ -54,6 +69,16 @@ def configuration(
         "mqtt": {"host": mqtt_host, "port": mqtt_port},
         **_accounts(password, issuer_seed),
     }
+
+
+def keep_tls(folder: Path, tls: Tls) -> dict[str, Any]:
+    """The `tls` of the MQTT door's configuration, whose files are written to the folder."""
+    files = {"cert_file": tls.certificate, "key_file": tls.key, "ca_file": tls.authorities}
+    paths = {name: folder / f"mqtt-{name.removesuffix('_file')}.pem" for name in files}
+    for name, text in files.items():
+        write_private(paths[name], text)
+    places = {name: str(path) for name, path in paths.items()}
+    return {**places, "verify": tls.verify, "min_version": "1.2", "timeout": _TLS_TIMEOUT_S}
 
 
 def _accounts(password: str, issuer_seed: str) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import ssl
+from collections.abc import Callable
 
 from aiomqtt import Client, MqttError
 
@@ -20,13 +22,26 @@ _TRY_S = 3.0  # an answer that was lost with its connection is not waited for mu
 
 
 class MqttPublisher:
-    """One connection, kept open: `async with MqttPublisher(…) as publisher`, or `start` and `stop`."""
+    """One connection, kept open: `async with MqttPublisher(…) as publisher`, or `start` and `stop`.
 
-    def __init__(self, host: str, port: int, *, user: str, password: str, timeout_s: float = 10.0) -> None:
+    `tls` is asked before each connection: by then the certificate that it shows may be another.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        user: str,
+        password: str,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
         self._host = host
         self._port = port
         self._user = user
         self._password = password
+        self._tls = tls
         self._timeout_s = timeout_s
         self._client: asyncio.Future[Client] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -105,6 +120,7 @@ class MqttPublisher:
             self._port,
             username=self._user,
             password=self._password,
+            tls_context=self._tls() if self._tls else None,
             identifier=f"tieline-{secrets.token_hex(8)}",
             max_inflight_messages=_IN_FLIGHT,
             timeout=self._timeout_s,

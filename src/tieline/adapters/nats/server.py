@@ -22,7 +22,15 @@ from pathlib import Path
 import msgspec
 
 from tieline.adapters.nats import system
-from tieline.adapters.nats.configuration import USER, configuration, new_issuer_seed, new_password, write_private
+from tieline.adapters.nats.configuration import (
+    USER,
+    Tls,
+    configuration,
+    keep_tls,
+    new_issuer_seed,
+    new_password,
+    write_private,
+)
 from tieline.adapters.nats.tail import Tail
 from tieline.base.errors import Refused, TielineError, Unready
 
@@ -54,7 +62,8 @@ class Address(msgspec.Struct, frozen=True):
 
 class NatsServer:
     """A nats-server with its store, secrets and log in `folder`. Its client port is on loopback, its MQTT door on
-    `host`. A port given is used or refused; one not given is chosen once (MQTT: 1883 or the next free one) and kept.
+    `host`, which with `tls` speaks nothing else. A port given is used or refused; one not given is chosen once (MQTT:
+    1883 or the next free one) and kept.
 
     `on_violation` gets a line of the server's log for each time a device tried what is not its own.
     """
@@ -67,6 +76,7 @@ class NatsServer:
         host: str = LOOPBACK,
         port: int | None = None,
         mqtt_port: int | None = None,
+        tls: Tls | None = None,
         sync_interval: str = "2m",
         on_violation: Callable[[str], None] | None = None,
     ) -> None:
@@ -75,6 +85,7 @@ class NatsServer:
         self._host = host
         self._asked_port = port
         self._asked_mqtt_port = mqtt_port
+        self._tls = tls
         self._sync_interval = sync_interval
         self._on_violation = on_violation
         self._config = self._folder / "nats-server.conf"
@@ -315,6 +326,8 @@ class NatsServer:
             issuer_seed=self.issuer_seed,
             sync_interval=self._sync_interval,
         )
+        if self._tls is not None:
+            config["mqtt"]["tls"] = keep_tls(self._folder, self._tls)
         write_private(self._config, msgspec.json.format(msgspec.json.encode(config)).decode())
 
     @contextlib.contextmanager

@@ -73,13 +73,14 @@ class Outbox:
                 await self._nudge()
 
     async def relay(self) -> None:
-        """Say all that waits, once."""
-        after = 0
-        while messages := await self._rows.read(partial(_waiting, after=after)):
-            await self._carry(messages)
-            after = messages[-1].id
+        """Say all that waits, once. Always from the first that is left: an id may come to light after greater ones, if
+        it was given out before them, or is given out again since the table was empty."""
+        refused: set[int] = set()
+        while messages := await self._rows.read(partial(_waiting, but=refused)):
+            refused |= await self._carry(messages)
 
-    async def _carry(self, messages: list[Any]) -> None:
+    async def _carry(self, messages: list[Any]) -> set[int]:
+        """The ids of those that the Log refused."""
         spoken: list[int] = []
         try:
             for message in messages:
@@ -88,6 +89,7 @@ class Outbox:
         finally:  # forget what was said even when the Log has gone: after two minutes it would be said twice
             if spoken:
                 await self._rows.transaction(partial(_forget, ids=spoken))
+        return {message.id for message in messages} - set(spoken)
 
     async def _say(self, message: Any) -> bool:
         try:
@@ -106,8 +108,9 @@ class Outbox:
                 await self._rows.said.wait()
 
 
-def _waiting(reader: Reader, after: int) -> list[Any]:
-    return list(reader.execute(sa.select(OUTBOX).where(OUTBOX.c.id > after).order_by(OUTBOX.c.id).limit(_AT_ONCE)))
+def _waiting(reader: Reader, but: set[int]) -> list[Any]:
+    waits = sa.select(OUTBOX).where(OUTBOX.c.id.not_in(but))
+    return list(reader.execute(waits.order_by(OUTBOX.c.id).limit(_AT_ONCE)))
 
 
 def _forget(transaction: Transaction, ids: list[int]) -> None:

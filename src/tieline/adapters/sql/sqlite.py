@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from tieline.adapters.sql import migrations
 from tieline.adapters.sql.errors import translated
 from tieline.adapters.sql.transaction import read, transact
-from tieline.base.errors import Unready
+from tieline.base.errors import Broken, Unready
 from tieline.base.time import Clock
 from tieline.ports import Reader, Transaction
 
@@ -100,11 +100,33 @@ class SqliteRows:
 
     async def migrate(self) -> None:
         """Bring the tables up to date; several processes may do so at once."""
-        await self._queued(_upgraded)
+        self._check_open()
+        await asyncio.to_thread(self._migrate)
 
     def _check_open(self) -> None:
         if self._writer is None:
             raise Unready(f"{self._where}: it is closed")
+
+    def _migrate(self) -> None:
+        """Foreign keys rest meanwhile: SQLite changes a column by making its table anew, which others point at."""
+        try:
+            with self._engine.connect() as connection:
+                raw = _raw(connection)
+                raw.execute("PRAGMA query_only = OFF")
+                raw.execute("PRAGMA foreign_keys = OFF")
+                try:
+                    raw.execute("BEGIN IMMEDIATE")
+                    migrations.upgrade(connection)
+                    if dangling := raw.execute("PRAGMA foreign_key_check").fetchall():
+                        raise Broken(
+                            f"{self._where}: a migration would leave rows that point at nothing: {dangling[:3]}"
+                        )
+                    raw.execute("COMMIT")
+                finally:
+                    raw.rollback()
+                    _prepared(raw, None)
+        except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
+            raise translated(error, self._where) from error
 
     def _opened(self) -> sa.Connection:
         try:
@@ -211,11 +233,6 @@ class SqliteRows:
                 one.job.answer.set_exception(one.error)
             else:
                 one.job.answer.set_result(one.result)
-
-
-def _upgraded(connection: sa.Connection) -> tuple[None, bool]:
-    migrations.upgrade(connection)
-    return None, False
 
 
 def _prepared(raw: sqlite3.Connection, _: object) -> None:

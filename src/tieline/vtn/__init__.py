@@ -1,0 +1,1 @@
+"""The OpenADR gateway (VTN): programs, events, reports, subscriptions, VENs and resources as OpenADR 3 sees them."""

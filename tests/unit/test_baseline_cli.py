@@ -1,0 +1,91 @@
+"""`tieline baseline`: the rules told, and tried on a file of readings."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+from pyarrow import csv, parquet
+
+from tieline.base.errors import Refused
+from tieline.cli.baseline import baseline
+from tieline.settlement.baseline import wording
+from tieline.settlement.baseline.markets import CAISO_10_IN_10, PJM_4_OF_5, RULES, TAIPOWER_20, WEATHER
+from tieline.settlement.baseline.rules import Rule
+
+DAYS = 40
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(baseline, words, catch_exceptions=False)
+
+
+def readings() -> pa.Table:
+    """Two meters of half-hourly noise, and the temperature."""
+    at = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=30 * n) for n in range(48 * DAYS)] * 2
+    kwh = np.random.default_rng(0).gamma(2.0, 0.25, len(at))
+    meters = ["a"] * (len(at) // 2) + ["b"] * (len(at) // 2)
+    return pa.table({"meter": meters, "at": at, "kwh": kwh, "celsius": kwh * 10})
+
+
+def scores(*words: str) -> dict[tuple[str, str], dict[str, float]]:
+    found = run("tournament", *words, "--json")
+    assert found.exit_code == 0, found.output
+    return {(one["rule"], one["kind"]): one for one in json.loads(found.output)}
+
+
+def test_rules_are_told() -> None:
+    assert "caiso-10-in-10" in run("rules").output
+    told = msgspec.json.decode(run("rules", "--json").output, type=list[Rule])
+    assert told == list(RULES.values())
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_file_is_tried(tmp_path: Path, form: str) -> None:
+    file = tmp_path / f"meters.{form}"
+    if form == "csv":
+        csv.write_csv(readings(), file)
+    else:
+        parquet.write_table(readings(), file)
+    found = scores(str(file), "--start", "18", "--hours", "2")
+    assert ("caiso-10-in-10", "business") in found
+    assert ("weather", "business") not in found
+    assert found["day-before", "other"]["days"] > 0
+    weather = scores(str(file), "--columns", "meter,at,kwh,celsius", "--calendar", "US-CA")
+    assert ("weather", "business") in weather
+
+
+def test_stamps_are_of_the_clock_where_the_meters_are(tmp_path: Path) -> None:
+    """A home that draws only from five to eight in the evening, in Sydney."""
+    table = readings().slice(0, 48 * DAYS)
+    hour = (np.arange(48 * DAYS) // 2 + 11) % 24
+    kwh = np.where((hour >= 17) & (hour < 20), 1.0, 0.1)
+    file = tmp_path / "sydney.parquet"
+    parquet.write_table(table.set_column(2, "kwh", pa.array(kwh)), file)
+    assert scores(str(file), "--zone", "Australia/Sydney")["day-before", "business"]["home_rrmse"] == 0
+    assert run("tournament", str(file), "--zone", "Australia/Sydney").exit_code == 0
+
+
+def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.csv"
+    file.write_text("meter,at,kwh\na,soon,1\n", encoding="utf-8")
+    for words in ((str(file),), (str(file), "--columns", "meter,at,energy"), (str(file), "--columns", "meter")):
+        with pytest.raises(Refused):
+            run("tournament", *words)
+
+
+def test_rules_in_words() -> None:
+    assert wording.columns(CAISO_10_IN_10) == (
+        "nearest 10 (at least 5) business days; nearest 4 other days, of 45 days back",
+        "mean",
+        "times the ratio over 4 h to 1 h before the start, at least 0.8, at most 1.2",
+        "none",
+    )
+    assert "highest 4 of the nearest 5 (at least 4) weekdays" in wording.days(PJM_4_OF_5)
+    assert wording.adjustment(TAIPOWER_20.adjust) == "plus the difference over 22:00 to 24:00, at least 0"
+    assert "above 20 °C" in wording.average(WEATHER)
+    assert all(all(wording.columns(rule)) for rule in RULES.values())

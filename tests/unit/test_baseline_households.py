@@ -1,0 +1,48 @@
+"""The tournament over the real households in `../shared/samples`: its page, and what its intervals cover."""
+
+import functools
+
+import pytest
+from docs.reference.tournament import CONTENDERS, PAGE, SAMPLES, Trials, placed, section, tried
+
+from tieline.settlement.baseline.intervals import LEVEL
+from tieline.settlement.baseline.markets import WEATHER
+from tieline.settlement.baseline.scores import Score, covered
+
+pytestmark = [
+    pytest.mark.skipif(not SAMPLES.exists(), reason="../shared/samples/metering is absent"),
+    pytest.mark.xdist_group("households"),  # one worker tries them once
+    pytest.mark.timeout(300),
+]
+REAL = ("Smart Grid Smart City", "CityLearn 2022")
+
+
+@functools.cache
+def everybody() -> Trials:
+    return tried()
+
+
+def test_the_page_tells_what_the_households_say() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert placed(page, section(everybody())) == page, "it is old: run `python docs/reference/tournament.py`"
+
+
+def test_the_intervals_cover_what_they_say() -> None:
+    for rule in CONTENDERS:
+        share = covered([one for title in REAL for one in everybody()[title]], rule.name)
+        if rule is not WEATHER:  # no temperature is among the samples
+            assert share == pytest.approx(LEVEL, abs=0.02), rule.name
+
+
+def score(title: str, rule: str, kind: str = "business") -> Score:
+    return next(one for one in everybody()[title] if (one.rule, one.kind) == (rule, kind))
+
+
+@pytest.mark.parametrize("title", REAL)
+@pytest.mark.parametrize("kind", ["business", "other"])
+def test_ten_in_ten_beats_the_day_before(title: str, kind: str) -> None:
+    naive = score(title, "day-before", kind)
+    for rule in ("caiso-10-in-10", "caiso-10-in-10-plain", "aemo-all-days", "hour-of-week"):
+        better = score(title, rule, kind)
+        assert better.home_rrmse < naive.home_rrmse
+        assert better.fleet_rrmse < naive.fleet_rrmse
