@@ -1,1 +1,1 @@
-"""The proofs: unit, contract, integration, e2e, bench and house."""
+"""The proofs: unit, contract, integration, e2e, conformance, bench and house."""

@@ -43,7 +43,7 @@ def pages() -> dict[str, str]:
         "topics.md": ("src/tieline/wires/mqtt/messages.py", topics_page()),
         "errors.md": ("src/tieline/base/errors.py", errors_page()),
         "tables.md": ("the store of every slice", tables_page()),
-        "conformance.md": ("docs/reference/conformance.json", conformance.page()),
+        "conformance.md": ("`tests/conformance`, recorded by `make conformance`", conformance.page()),
     }
     whole = {name: "\n".join([MADE.format(source=source), "", *lines, ""]) for name, (source, lines) in made.items()}
     return {**whole, "baselines.md": baselines_page()}

@@ -150,7 +150,7 @@ CLAUSES: dict[str, Clause] = {
     "webhooks: redirects, back-off, broken endpoints": _said(
         "Webhooks, guidelines",
         "Redirects are not followed; deliveries are tried again ever later; an endpoint that fails is left alone.",
-        instead="tests/integration/test_webhook_sender.py, test_webhook_failures.py, on a clock of their own",
+        instead="tests/integration/test_webhook_sender.py, tests/integration/test_webhook_failures.py",
     ),
     # --- MQTT
     "mqtt: notifiers": _said(
@@ -170,7 +170,7 @@ CLAUSES: dict[str, Clause] = {
     "mqtt: certificate": _said(
         "MQTT Notifier Binding Authentication Enumerations",
         "CERTIFICATE: a client certificate that /notifiers gives.",
-        instead="tests/integration/test_mqtt_tls.py, test_notifier_doors.py",
+        instead="tests/contract/test_mqtt_tls.py, tests/integration/test_notifier_doors.py",
     ),
     "mqtt: 3.1.1": _said(
         "MQTT", "Broker and clients speak MQTT 3.1.1 or later.", "MQTT brokers and clients **MUST** support MQTT"
@@ -187,7 +187,8 @@ CLAUSES: dict[str, Clause] = {
         "MQTT",
         "Clients use MQTT over TLS.",
         "MQTT clients **MUST** use MQTT over TLS",
-        instead="Of the client, and of the setting mqtt_tls: tests/integration/test_mqtt_tls.py, test_ven_agent_tls.py",
+        instead="Of the client, and of the setting mqtt_tls: tests/contract/test_mqtt_tls.py, "
+        "tests/integration/test_ven_agent_tls.py",
     ),
     # --- security
     "security: token endpoint": _said(

@@ -20,7 +20,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "clause(name): proves a clause of tests/conformance/clauses.py")
     if config.getoption("--record-conformance") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Recorder(), "conformance-recorder")
 
