@@ -38,8 +38,8 @@ async def announcing(announced: Announced, programs: list[Program]) -> AsyncIter
 
 async def found(until: int) -> list[FoundVtn]:
     """As soon as there are so many."""
-    async with asyncio.timeout(30):
-        while len(here := [one for one in await discover(0.5, HERE) if "tieline-test" in one.name]) != until:
+    async with asyncio.timeout(100):
+        while len(here := [one for one in await discover(1.5, HERE) if "tieline-test" in one.name]) != until:
             pass
     return here
 
@@ -65,7 +65,7 @@ async def test_a_vtn_is_found_by_what_it_announces(monkeypatch: pytest.MonkeyPat
             openapi_url="https://x/y",
         )
         programs.append(program("evening"))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while (await found(1))[0].program_names != ("prices", "evening"):
                 pass
     assert await found(0) == []  # it said goodbye
