@@ -38,11 +38,11 @@ demo: install ## an hour of a fleet in a minute, told in the terminal
 test: install ## every test; finds or installs the servers and the browser they need
 	$(BIN)/python tests/servers/needed.py
 	$(BIN)/python -m tests.conformance.clients.environments
-	$(BIN)/pytest -q -n 2 --dist loadgroup
+	$(BIN)/pytest -q -n 2 --dist worksteal
 
 conformance: install ## what OpenADR asks, clause by clause, and the page that says what came of it
 	$(BIN)/python -m tests.conformance.clients.environments
-	$(BIN)/pytest -q -n 2 --dist loadgroup --record-conformance tests/conformance
+	$(BIN)/pytest -q -n 2 --dist worksteal --record-conformance tests/conformance
 	$(BIN)/python -m docs.reference.generate
 
 check: install ## format, lint, types, floors: all of it, fast

@@ -14,7 +14,6 @@ from tieline.vtn import announce
 from tieline.vtn.announce import Announced
 from tieline.wires.openadr31.messages import Program
 
-pytestmark = pytest.mark.xdist_group("mdns")  # one network: they would hear each other
 HERE = ["127.0.0.1"]
 NOW = datetime(2026, 7, 14, tzinfo=UTC)
 
@@ -36,10 +35,10 @@ async def announcing(announced: Announced, programs: list[Program]) -> AsyncIter
             await task
 
 
-async def found(until: int) -> list[FoundVtn]:
-    """As soon as there are so many."""
+async def found(host: str, until: int) -> list[FoundVtn]:
+    """As soon as there are so many of this host: tests beside this one announce theirs on the same network."""
     async with asyncio.timeout(100):
-        while len(here := [one for one in await discover(1.5, HERE) if "tieline-test" in one.name]) != until:
+        while len(here := [one for one in await discover(1.5, HERE) if one.name == f"Tieline on {host}"]) != until:
             pass
     return here
 
@@ -55,7 +54,7 @@ async def test_a_vtn_is_found_by_what_it_announces(monkeypatch: pytest.MonkeyPat
         openapi_url="https://x/y",
     )
     async with announcing(announced, programs):
-        [one] = await found(1)
+        [one] = await found("tieline-test", 1)
         assert one == FoundVtn(
             name="Tieline on tieline-test",
             url="https://gateway.local:8443/openadr3/3.1.0",
@@ -66,14 +65,14 @@ async def test_a_vtn_is_found_by_what_it_announces(monkeypatch: pytest.MonkeyPat
         )
         programs.append(program("evening"))
         async with asyncio.timeout(100):
-            while (await found(1))[0].program_names != ("prices", "evening"):
+            while (await found("tieline-test", 1))[0].program_names != ("prices", "evening"):
                 pass
-    assert await found(0) == []  # it said goodbye
+    assert await found("tieline-test", 0) == []  # it said goodbye
 
 
 async def test_without_a_url_it_is_this_machines_name() -> None:
     async with announcing(Announced(address="127.0.0.1", port=8401, host="tieline-test-2", requires_auth=False), []):
-        [one] = await found(1)
+        [one] = await found("tieline-test-2", 1)
     assert (one.url, one.requires_auth, one.program_names) == (
         "http://tieline-test-2.local:8401/openadr3/3.1.0",
         False,

@@ -11,7 +11,6 @@ from tieline.settlement.baseline.scores import Score, covered
 
 pytestmark = [
     pytest.mark.skipif(not SAMPLES.exists(), reason="../shared/samples/metering is absent"),
-    pytest.mark.xdist_group("households"),  # one worker tries them once
     pytest.mark.timeout(300),
 ]
 REAL = ("Smart Grid Smart City", "CityLearn 2022")
