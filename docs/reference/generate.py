@@ -34,7 +34,7 @@ Lines = Iterator[str]
 
 
 def pages() -> dict[str, str]:
-    """The text of every page by its file's name."""
+    """The text of every page, and of every schema, by its file's name."""
     made = {
         "settings.md": ("src/tieline/settings.py", settings_page()),
         "metrics.md": ("src/tieline/metrics.py", metrics_page()),
@@ -46,7 +46,7 @@ def pages() -> dict[str, str]:
         "conformance.md": ("`tests/conformance`, recorded by `make conformance`", conformance.page()),
     }
     whole = {name: "\n".join([MADE.format(source=source), "", *lines, ""]) for name, (source, lines) in made.items()}
-    return {**whole, "baselines.md": baselines_page()}
+    return {**whole, **schema_files(), "baselines.md": baselines_page()}
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Lines:
@@ -270,25 +270,44 @@ COMMANDED = messages.Command(
 )
 TOPICS: dict[str, msgspec.Struct] = {
     messages.METER: messages.Meter([messages.Sample(AT, 2.31)]),
-    messages.LOADS: messages.Loads(AT, [messages.Load("hvac", 1.8, 1.8, messages.LoadState.ON)]),
-    messages.COMMAND: COMMANDED,
+    messages.LOADS: messages.Loads(AT, [messages.Load("hvac", 0.2, 0.2, messages.LoadState.SHED, 2400, 1.6)]),
+    messages.PRESENCE: messages.Presence(online=True, beat_s=60.0, agent="cabin/1.4"),
+    messages.TWIN: messages.TwinReport(reported={"comfort_c": 21}, token="7"),  # noqa: S106  no secret: an echo
     messages.ACK: messages.Ack(COMMANDED.command_id, messages.Answer.ACCEPTED, AT.replace(minute=29, second=2)),
+    messages.COMMAND: COMMANDED,
+    messages.DESIRED: messages.TwinDelta(messages.CLASSIC, 12, AT, {"comfort_c": 22}),
 }
+SCHEMAS = "schemas/mqtt/v1"
 
 
 def topics_page() -> Lines:
     yield from ("# MQTT topics", "")
     yield from fenced((messages.__doc__ or "").partition("\n\n")[2].rstrip())
     yield from ("", f"A message holds at most {messages.MAX_BYTES} bytes, a meter's at most {messages.MAX_SAMPLES}")
-    yield "samples. [Connect a device](../howto/device.md) says how it all goes together."
+    yield "samples. [Connect a device](../howto/device.md) says how it all goes together. The schemas are also files,"
+    yield f"in [{SCHEMAS}]({SCHEMAS}); MessagePack has the same fields, with instants as text or as its timestamps."
     for kind, example in TOPICS.items():
         yield from ("", f"## `{messages.topic(kind, '{venId}')}`", "")
         if text := said(type(example)):
             yield from (text, "")
         yield from ("For example:", "")
         yield from fenced(msgspec.json.format(msgspec.json.encode(example), indent=2).decode(), "json")
-        yield from ("", "JSON Schema:", "")
+        yield from ("", f"JSON Schema, [as a file]({schema_file(kind)}):", "")
         yield from fenced(json.dumps(msgspec.json.schema(type(example)), indent=2), "json")
+
+
+def schema_file(kind: str) -> str:
+    return f"{SCHEMAS}/{kind.replace('/', '-')}.json"
+
+
+def schema_files() -> dict[str, str]:
+    """The JSON Schema of each topic's messages by its file's name."""
+    return {schema_file(kind): mqtt_schema(kind, type(example)) for kind, example in TOPICS.items()}
+
+
+def mqtt_schema(kind: str, message: type[msgspec.Struct]) -> str:
+    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:tieline:mqtt:v1:{kind}"}
+    return json.dumps(about | msgspec.json.schema(message), indent=2) + "\n"
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -321,6 +340,8 @@ def metadatas() -> dict[str, sa.MetaData]:
         one.to_metadata(found["adapters/sql"])
     for file in sorted([*root.glob("*/store.py"), *root.glob("*/*/store.py")]):
         room = file.parent.relative_to(root)
+        if room.parts[0] == "ven":
+            continue  # what an agent keeps on its own disk is no table of the platform
         found[str(room)] = importlib.import_module(".".join(("tieline", *room.parts, "store"))).metadata
     return found
 
@@ -363,5 +384,6 @@ def baselines_page() -> str:
 
 if __name__ == "__main__":
     for file_name, text in pages().items():
+        (HERE / file_name).parent.mkdir(parents=True, exist_ok=True)
         (HERE / file_name).write_text(text, encoding="utf-8")
         print(f"docs/reference/{file_name}")

@@ -66,6 +66,7 @@ def application(
         dependencies={name: _given(thing) for name, thing in provided.items()},
         exception_handlers={**doors.PROBLEMS},
         middleware=[doors.Conditional],
+        before_request=doors.tell_methods,
         after_request=doors.finish,
         compression_config=CompressionConfig(backend="gzip", minimum_size=1024, exclude=["/v1/live"]),
         openapi_config=OpenAPIConfig(

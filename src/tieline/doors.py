@@ -1,4 +1,4 @@
-"""What every HTTP door shares: the ports it is handed, pages, problems, ETags, CSV and who may come in."""
+"""What every HTTP door shares: the ports it is handed, pages, problems, ETags, CSV, timing and who may come in."""
 
 import base64
 import csv
@@ -18,10 +18,12 @@ from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers.base import BaseRouteHandler
 from litestar.params import Parameter, SkipValidation
+from litestar.routes import HTTPRoute
 from litestar.types import ExceptionHandlersMap
 
 from tieline import metrics
 from tieline.base.errors import Broken, Forbidden, Refused, TielineError, Unauthenticated
+from tieline.base.part import Asgi
 from tieline.base.time import Clock
 from tieline.ports import Blobs, Log, Rows, Series
 
@@ -100,14 +102,14 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def _problem(request: Request[Any, Any, Any], title: str, status: int, detail: str, errors: Sequence[str] = ()) -> Any:
     body = Problem(title, status, detail, request.url.path, errors=list(errors))
-    headers = dict(SAFE_HEADERS)
-    if status == 401:
-        headers["www-authenticate"] = "Bearer"
-    if status == 503:
-        headers["retry-after"] = "1"
-    return Response(
-        msgspec.json.encode(body), status_code=status, media_type="application/problem+json", headers=headers
-    )
+    media, headers = "application/problem+json", problem_headers(status)
+    return Response(msgspec.json.encode(body), status_code=status, media_type=media, headers=headers)
+
+
+def problem_headers(status: int) -> dict[str, str]:
+    """What a problem of that status says in its head."""
+    more = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}.get(status, {})
+    return SAFE_HEADERS | more
 
 
 def tieline_problem(request: Request[Any, Any, Any], error: TielineError) -> Response[bytes]:
@@ -122,6 +124,7 @@ def http_problem(request: Request[Any, Any, Any], error: HTTPException) -> Respo
     errors = [": ".join(str(one[name]) for name in ("key", "message") if name in one) for one in wrong]
     title = HTTPStatus(error.status_code).phrase
     response: Response[bytes] = _problem(request, title, error.status_code, error.detail, errors)
+    response.headers.update(error.headers or {})
     return response
 
 
@@ -150,11 +153,41 @@ PROBLEMS: ExceptionHandlersMap = {
 SAFE_HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-cache"}
 
 
-def finish(response: Response[Any]) -> Response[Any]:
-    """Give every answer its safe headers."""
+async def finish(response: Response[Any]) -> Response[Any]:
+    """Give every answer its safe headers. A coroutine, since Litestar would run a plain function in a thread."""
     for name, value in SAFE_HEADERS.items():
         response.headers.setdefault(name, value)
     return response
+
+
+async def tell_methods(request: Request[Any, Any, Any]) -> Response[None] | None:
+    """Answer OPTIONS: Litestar's own answer names only the methods of the handler that it was told of first."""
+    if request.method != "OPTIONS":
+        return None
+    path = request.scope["path_template"]
+    routes = [one for one in request.app.routes if isinstance(one, HTTPRoute) and one.path_format == path]
+    allowed = sorted({method for route in routes for method in route.methods})
+    return Response(None, status_code=204, headers={"allow": ", ".join(allowed)})
+
+
+async def timed(app: Asgi, scope: Any, receive: Any, send: Any) -> None:
+    """Call an ASGI application; its answer is counted, with the time that it took."""
+    if scope["type"] != "http":
+        await app(scope, receive, send)
+        return
+    began, status = time.perf_counter(), 0
+
+    async def sent(message: Any) -> None:
+        nonlocal status
+        status = message.get("status", status)
+        await send(message)
+
+    await app(scope, receive, sent)
+    metrics.HTTP_SECONDS.labels(scope["method"], str(status)).observe(time.perf_counter() - began)
+
+
+OPEN = {"open": True}
+"""`opt` of a route that needs no token: what is sent there says who may send it."""
 
 
 class Gate:
@@ -168,7 +201,7 @@ class Gate:
         self._token = token
         self._hosts = hosts
 
-    def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         host = connection.headers.get("host", "")
         origin = connection.headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
@@ -176,7 +209,7 @@ class Gate:
         if self._token is None:
             if host.rsplit(":", 1)[0] not in self._hosts:
                 raise Forbidden(f"this platform listens on loopback and does not answer to the name {host!r}")
-        elif not _bears(connection.headers.get("authorization", ""), self._token):
+        elif not handler.opt.get("open") and not _bears(connection.headers.get("authorization", ""), self._token):
             raise Unauthenticated("send `Authorization: Bearer …` with the token that TIELINE_API_TOKEN sets")
 
 
@@ -196,12 +229,7 @@ class Conditional:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        began, held = time.perf_counter(), _Held(scope, send)
-        await self.app(scope, receive, held)
-        metrics.HTTP_SECONDS.labels(scope["method"], str(held.status)).observe(time.perf_counter() - began)
+        await self.app(scope, receive, _Held(scope, send) if scope["type"] == "http" else send)
 
 
 class _Held:
@@ -212,12 +240,10 @@ class _Held:
         self._get = scope["method"] in ("GET", "HEAD")
         self._known = dict(scope["headers"]).get(b"if-none-match", b"").decode("latin-1")
         self._head: dict[str, Any] | None = None
-        self.status = 0
 
     async def __call__(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-            if self._get and self.status == 200:
+            if self._get and message["status"] == 200:
                 self._head = message
                 return
         elif self._head is not None:
@@ -232,6 +258,6 @@ class _Held:
         head["headers"] = [*head["headers"], (b"etag", tag.encode())]
         if tag not in [known.strip().removeprefix("W/") for known in self._known.split(",")]:
             return message
-        self.status = head["status"] = 304
+        head["status"] = 304
         head["headers"] = [h for h in head["headers"] if h[0].lower() not in (b"content-length", b"content-type")]
         return {**message, "body": b""}

@@ -9,7 +9,7 @@ MESSAGES = Counter(
 )
 READINGS = Counter("tieline_telemetry_readings", "Readings taken into Series", registry=REGISTRY)
 FLAGGED = Counter("tieline_telemetry_flagged", "Readings flagged, by quality flag", ["flag"], registry=REGISTRY)
-DEAD_LETTERS = Counter("tieline_dead_letters", "Messages refused and kept, by reason", ["reason"], registry=REGISTRY)
+DEAD_LETTERS = Counter("tieline_dead_letters", "Messages refused, by reason", ["reason"], registry=REGISTRY)
 INTAKE_WAITING = Gauge("tieline_intake_waiting", "Device messages the broker keeps for us", registry=REGISTRY)
 TAIL_ROWS = Gauge("tieline_series_tail_rows", "Readings in the tail, not yet sealed", registry=REGISTRY)
 SEALS = Counter("tieline_series_seals", "Commits of the tail into Series", registry=REGISTRY)
@@ -17,11 +17,43 @@ BROKER_VIOLATIONS = Counter(
     "tieline_broker_violations", "Publishes and subscriptions the broker refused for their topic", registry=REGISTRY
 )
 CONNECT_DENIED = Counter(
-    "tieline_connect_denied", "Device connections refused for their credentials", registry=REGISTRY
+    "tieline_connect_denied", "Connections at the MQTT door refused, by reason", ["reason"], registry=REGISTRY
 )
+KICKED = Counter("tieline_devices_disconnected", "Devices disconnected that may no longer connect", registry=REGISTRY)
+ENROLMENTS = Counter(
+    "tieline_enrolments",
+    "Enrolments and renewals of devices' certificates, by what came of them",
+    ["asked", "outcome"],
+    registry=REGISTRY,
+)
+FLOODED = Counter(
+    "tieline_flooding_messages", "Device messages dropped because their VEN sent too many", registry=REGISTRY
+)
+VENS = Gauge("tieline_vens", "VENs by whether they are there", ["state"], registry=REGISTRY)
+FLEET_LEFT_OUT = Gauge("tieline_fleet_left_out", "VENs whose power is in no sum, by why", ["reason"], registry=REGISTRY)
+FLEET_USED_KW = Gauge("tieline_fleet_used_kw", "Power of the VENs with fresh data", registry=REGISTRY)
+FLEET_CONTROLLABLE_KW = Gauge("tieline_fleet_controllable_kw", "Power that could still be shed", registry=REGISTRY)
+FLEET_SHED_KW = Gauge("tieline_fleet_shed_kw", "Power that loads held down would draw more", registry=REGISTRY)
 COMMANDS = Counter("tieline_commands", "Commands sent to VENs, by operation", ["op"], registry=REGISTRY)
 ACKS = Counter("tieline_acks", "Answers of VENs, by answer", ["answer"], registry=REGISTRY)
+UNANSWERED = Counter("tieline_commands_unanswered", "Direct commands that expired without an answer", registry=REGISTRY)
+TWIN_REPORTS = Counter(
+    "tieline_twin_reports", "Reports of twins by their devices, by what came of them", ["outcome"], registry=REGISTRY
+)
+TWIN_DELTAS = Counter("tieline_twin_deltas", "Deltas of twins told to devices", registry=REGISTRY)
 LEDGER = Counter("tieline_ledger_transitions", "Delivery ledger rows entering a state", ["state"], registry=REGISTRY)
+DISPATCH_DELIVERED = Gauge(
+    "tieline_dispatch_delivered_kw", "What the events under way were last seen to give up together", registry=REGISTRY
+)
+DISPATCH_SHORTFALL = Gauge(
+    "tieline_dispatch_shortfall_kw", "What they fell short of their targets by, together", registry=REGISTRY
+)
+LOOK_SECONDS = Histogram(
+    "tieline_dispatch_look_seconds",
+    "One comparison of an event with its target, from reading to decision, in wall seconds",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
 ACK_SECONDS = Histogram(
     "tieline_ack_seconds",
     "From a command sent to its first answer, in clock seconds",

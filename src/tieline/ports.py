@@ -1,4 +1,4 @@
-"""The four ports: what the house asks of the world. Adapters make them real; `tests/contract` holds their promises."""
+"""The five ports: what the house asks of the world. Adapters make them real; `tests/contract` holds their promises."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -41,11 +41,12 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Delivery(Protocol):
-    """Entries lent to one worker of a group until `done`; lent again, to anyone of the group, if it dies first."""
+    """Entries lent to one worker of a group until `done`; lent again, to anyone of the group, if it dies first, as are
+    those that it was done with all `but`."""
 
     entries: Sequence[Entry]
 
-    async def done(self) -> None: ...
+    async def done(self, *, but: Sequence[Entry] = ()) -> None: ...
 
 
 class Log(Protocol):
@@ -126,9 +127,40 @@ class Series(Protocol):
 
 class Blobs(Protocol):
     """Bytes by the lower-case hexadecimal SHA-256 of themselves. `get` raises `NotFound`, and `Broken` when what is
-    stored no longer has its digest. Putting the same bytes twice stores them once."""
+    stored no longer has its digest. Putting the same bytes twice stores them once, and `forget` then forgets them for
+    all who put them."""
 
     async def put(self, data: bytes) -> str: ...
     async def get(self, digest: str) -> bytes: ...
     async def has(self, digest: str) -> bool: ...
+    async def forget(self, digest: str) -> None: ...
+    async def ready(self) -> None: ...
+
+
+# --- Documents: small things that many change -------------------------------------------------------------------------
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A document as one change left it. Revisions grow; they need not be consecutive."""
+
+    key: str
+    revision: int
+    data: bytes
+
+
+class Documents(Protocol):
+    """Small documents by key, each changed by compare-and-set, the last 16 revisions of each kept.
+
+    Keys are dotted tokens; a prefix stands for the keys that go on after its dot. `put` gives the new revision; it
+    raises `Conflict` unless `expected` is the key's newest, 0 where there is none yet; `alone`, those before it are
+    forgotten. `history` is the oldest first.
+    `follow` yields the newest of each key in the order of their revisions, then every change, as far as history still
+    has it, and goes on across lost connections. None is ever deleted: that a thing is gone is for its document to say.
+    """
+
+    async def get(self, key: str) -> Document | None: ...
+    async def put(self, key: str, data: bytes, *, expected: int, alone: bool = False) -> int: ...
+    async def history(self, key: str) -> list[Document]: ...
+    async def keys(self, prefix: str) -> list[str]: ...
+    def follow(self, prefix: str) -> AsyncIterator[Document]: ...
     async def ready(self) -> None: ...

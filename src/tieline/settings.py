@@ -21,7 +21,7 @@ from tieline.base.time import instant
 
 PREFIX = "TIELINE_"
 CONFIG = "TIELINE_CONFIG"
-ELSEWHERE = {CONFIG, "TIELINE_URL", "TIELINE_VEN_SECRET"}
+ELSEWHERE = {CONFIG, "TIELINE_URL", "TIELINE_VEN_SECRET", "TIELINE_CLAIM"}
 """Names that are read before or beside the settings: where the file is, and which platform the commands talk to."""
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -72,6 +72,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     certificate_hours: Annotated[
         int, Meta(ge=1, le=8760), _is("How long a client certificate of the built-in authority is valid")
     ] = 24
+    device_certificate_days: Annotated[
+        int,
+        Meta(ge=1, le=825),
+        _is("How long the certificate of a device that enrolled is valid: cut off for longer, it needs a new claim"),
+    ] = 45
 
     development: Annotated[
         bool, _is("Not for real clients: private addresses for webhooks, plain HTTP to oidc_issuer, anonymous reading")
@@ -105,6 +110,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     nats_urls: Annotated[str, _is("NATS servers, comma between; empty: a server of our own")] = ""
     nats_user: Annotated[str, _is("User on nats_urls")] = ""
     nats_password: Annotated[str, _secret("Password on nats_urls")] = ""
+    nats_system_user: Annotated[
+        str, _is("User of the system account on nats_urls; empty: who is revoked stays connected until it leaves")
+    ] = ""
+    nats_system_password: Annotated[str, _secret("Its password")] = ""
     nats_issuer_seed: Annotated[str, _secret("Account seed that signs device permissions on nats_urls")] = ""
     log_replicas: Annotated[int, Meta(ge=1, le=5), _is("Copies of each stream on a NATS cluster")] = 1
     log_sync: Annotated[
@@ -133,16 +142,35 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     reading_late_s: Annotated[Seconds, _is("A reading that arrives later than this is flagged")] = 900.0
     reading_stale_s: Annotated[Seconds, _is("A reading older than this is refused")] = 45 * 86400.0
 
-    online_s: Annotated[Seconds, _is("A VEN not heard of for so long is not online, and not called")] = 300.0
+    flood_per_s: Annotated[
+        float, Meta(gt=0), _is("Messages a second that a device may send in the long run, of real time")
+    ] = 50.0
+    flood_burst: Annotated[
+        int, Meta(ge=100), _is("Messages that it may send at once, as after a long time without a connection")
+    ] = 20_000
+    flood_pause_s: Annotated[Seconds, _is("One that sends more is disconnected, and refused for so long")] = 60.0
+
+    online_s: Annotated[
+        Seconds, _is("A VEN whose readings are older is not called; one that says no Presence is not online either")
+    ] = 300.0
+    presence_gone_s: Annotated[
+        Seconds, _is("So long after its last will a VEN that was not heard again is offline")
+    ] = 30.0
     lead_s: Annotated[Seconds, _is("VENs are chosen and told so long before an event's start")] = 60.0
-    ack_s: Annotated[Seconds, _is("An answer later than this is late: the shortfall is planned again, once")] = 60.0
-    resend_s: Annotated[Seconds, _is("A command without an answer is said again after this")] = 30.0
+    ack_s: Annotated[Seconds, _is("An answer later than this is called late; who gave none is not called for more")] = (
+        60.0
+    )
+    resend_s: Annotated[
+        Seconds, _is("A command without an answer is said again after this, and no longer counts: others are called")
+    ] = 30.0
     escalate_s: Annotated[Seconds, _is("A restore without an answer for so long is escalated")] = 900.0
-    reserve: Annotated[
-        float,
-        Meta(ge=0, le=5),
-        _is("So much more than the target is called: some loads would have ended by themselves"),
-    ] = 0.25
+    look_s: Annotated[Seconds, _is("What an event's loads give up is compared with its target so often")] = 60.0
+    meter_s: Annotated[
+        Seconds, _is("An accepted load counts as promised for so long, until its readings show what it does")
+    ] = 120.0
+    tolerance: Annotated[
+        float, Meta(ge=0, le=1), _is("A difference from the target, as a share of it, that is left alone")
+    ] = 0.01
     settle_delay_s: Annotated[Seconds, _is("An event is settled so long after its end")] = 120.0
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _is("Least level that is logged")] = "info"
@@ -156,7 +184,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             )
         try:
             zoneinfo.ZoneInfo(self.zone)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
             raise Refused(f"zone {self.zone!r} is not an IANA time zone, such as Australia/Brisbane") from None
         if self.clock_start_at is not None:
             instant(self.clock_start_at)

@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,10 @@ import aiomqtt
 import httpx
 import psutil
 
-from tests.bench.bench_webhooks import Taking
+from tests.bench import bench_webhooks
+from tests.bench.bench_webhooks import Load, Taking
 from tests.e2e.platform import Platform
+from tests.servers.nats import free_port
 from tieline import app, settings
 from tieline.base.time import RatedClock
 from tieline.identity import actions
@@ -35,13 +39,17 @@ BARE = """
 import asyncio, sys
 from granian.constants import Interfaces
 from granian.server.embed import Server
-from litestar import Litestar, Response, get
+from litestar import Litestar, Request, Response, get, post
 
 @get("/")
 async def bare() -> Response[bytes]:
     return Response(b"[]", media_type="application/json")
 
-app = Litestar([bare], openapi_config=None)
+@post("/")
+async def echo(request: Request) -> Response[bytes]:
+    return Response(await request.body(), media_type="application/json")
+
+app = Litestar([bare, echo], openapi_config=None)
 server = Server(app, "127.0.0.1", int(sys.argv[1]), interface=Interfaces.ASGINL, log_enabled=False, websockets=False)
 asyncio.run(server.serve())
 """
@@ -89,10 +97,12 @@ class World:
         return {"Authorization": f"Bearer {self.tokens[client]}"}
 
     def event(self, name: str, *targets: str) -> Any:
+        return self.post("events", self.event_of(name) | ({"targets": list(targets)} if targets else {}))
+
+    def event_of(self, name: str) -> dict[str, Any]:
         price = {"id": 0, "payloads": [{"type": "PRICE", "values": [0.17]}]}
         period = {"start": "2030-01-01T00:00:00Z", "duration": "PT1H"}
-        body = {"programID": self.program, "eventName": name, "intervalPeriod": period, "intervals": [price]}
-        return self.post("events", body | ({"targets": list(targets)} if targets else {}))
+        return {"programID": self.program, "eventName": name, "intervalPeriod": period, "intervals": [price]}
 
     def resident_mb(self) -> float:
         assert self.platform.process is not None
@@ -112,16 +122,33 @@ def asked(port: int, requests: list[str], seconds: float = SECONDS, total: int =
     return found
 
 
-def bare_rate() -> float:
-    """What granian and Litestar answer on the same core with a handler that does nothing."""
-    port = 18_321
+@contextmanager
+def bare() -> Iterator[int]:
+    """The port of granian and Litestar on the same core with handlers that do nothing."""
+    port = free_port()
     server = subprocess.Popen(["taskset", "-c", "0", sys.executable, "-c", BARE, str(port)])
     try:
         time.sleep(3)
-        return float(asked(port, [f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"])["per_s"])
+        yield port
     finally:
         server.kill()
         server.wait()
+
+
+def bare_rate() -> float:
+    with bare() as port:
+        return float(asked(port, [f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"])["per_s"])
+
+
+def bare_post_ms(world: "World") -> float:
+    """A POST of the same event by the same client, given back as it came; the first, which connects, does not count."""
+    waits = []
+    with bare() as port:
+        for _ in range(6):
+            began = time.perf_counter()
+            world.http.post(f"http://127.0.0.1:{port}/", json=world.event_of("bare")).raise_for_status()
+            waits.append(time.perf_counter() - began)
+    return statistics.median(waits[1:]) * 1000
 
 
 def polls(world: World, at_length: int) -> None:
@@ -180,7 +207,7 @@ def writes(world: World) -> None:
     receiver = multiprocessing.get_context("fork").Process(target=receive, args=(theirs,), daemon=True)
     receiver.start()
     port = ours.recv()
-    made = 0
+    made, bare_ms = 0, bare_post_ms(world)
     for many, goal in ((1000, 10.0), (10_000, 10.0)):
         for n in range(made, many):
             wish = {"objects": ["EVENT"], "operations": ["CREATE"], "callbackUrl": f"http://127.0.0.1:{port}/{n}"}
@@ -194,8 +221,15 @@ def writes(world: World) -> None:
             while Counting.taken.value < before + many and time.perf_counter() < at + 60:
                 time.sleep(0.01)
             rates.append((Counting.taken.value - before) / (time.perf_counter() - at))
-        figure(f"POST /events with {many} subscriptions, median of 5", statistics.median(waits) * 1000, "ms", goal)
-        figure(f"  webhooks delivered, to {many} endpoints", statistics.median(rates), "/s", 2000, least=True)
+        waited, rate = statistics.median(waits) * 1000, statistics.median(rates)
+        figure(f"POST /events with {many} subscriptions, median of 5", waited, "ms", goal)
+        print(
+            f"  a bare Litestar handler that gives it back {bare_ms:.1f} ms: {waited / bare_ms:.1f} times it",
+            flush=True,
+        )
+        figure(f"  webhooks delivered, to {many} endpoints", rate, "/s", 2000, least=True)
+        alone = asyncio.run(bench_webhooks.bare(Load(port, many, many))).wall
+        print(f"  the HTTP client alone, to as many {alone:.0f}/s: {rate / alone:.2f} of it", flush=True)
     receiver.kill()
 
 

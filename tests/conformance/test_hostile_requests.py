@@ -119,6 +119,37 @@ def test_methods_that_an_object_does_not_have(sample: Sample) -> None:
                 discreet(answer)
 
 
+@pytest.mark.clause("requests: methods")
+def test_who_asks_for_the_methods_is_told_all(vtn: Vtn, sample: Sample) -> None:
+    told = {"auth/server": "GET, OPTIONS", "auth/token": "OPTIONS, POST"}
+    told |= dict.fromkeys(sample.lists(), "GET, OPTIONS, POST")
+    told |= dict.fromkeys(sample.ones(), "DELETE, GET, OPTIONS, PUT")
+    for path, methods in told.items():
+        answer = vtn.anyone(sample.dialect).options(path)
+        assert (answer.status_code, answer.headers["allow"]) == (204, methods), path
+
+
+@pytest.mark.clause("requests: methods")
+def test_no_answer_is_taken_for_something_else_by_a_browser(vtn: Vtn, sample: Sample) -> None:
+    one, list_ = sample.one("programs"), sample.collection("programs")
+    tag = {"if-none-match": sample.bl.get(one).headers["etag"]}
+    answers = {
+        200: sample.bl.get(one),
+        201: sample.bl.post(list_, json=sample.body("programs")),
+        204: sample.bl.options(one),
+        304: sample.bl.get(one, headers=tag),
+        400: sample.bl.post(list_, json={}),
+        401: vtn.anyone(sample.dialect).get(one),
+        403: sample.ven.delete(one),
+        404: sample.bl.get("programs/nobody"),
+        405: sample.bl.patch(one),
+    }
+    for status_, answer in answers.items():
+        assert answer.status_code == status_
+        assert answer.headers["x-content-type-options"] == "nosniff", status_
+        assert answer.headers["cache-control"] == "no-cache", status_
+
+
 POST = b"POST /openadr3/3.1.0/programs HTTP/1.1\r\nHost: x\r\n"
 RAW = {
     "no HTTP": b"hello\r\n\r\n",

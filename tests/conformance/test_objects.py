@@ -222,6 +222,20 @@ def test_what_a_dialect_has_no_word_for_it_does_not_delete(vtn: Vtn, echo: Echo)
     assert mine.delete(one).status_code == 200
 
 
+@pytest.mark.clause("objects: deletion")
+def test_the_id_of_a_deleted_ven_is_nobody_s_again(vtn: Vtn) -> None:
+    """What it did stays on record under its id; its name is free."""
+    ven_id, bl = f"home-{unique()}", vtn.client("bl")
+    vtn.platform.register(ven_id)
+    found = vtn.platform.eventually(lambda: (got := bl.get(f"vens/{ven_id}")).is_success and got, "OpenADR shows it")
+    name = found.json()["venName"]
+    assert bl.delete(f"vens/{ven_id}").status_code == 200
+    new = {"ven_id": ven_id, "name": name, "site_id": f"site-{ven_id}"}
+    again = vtn.platform.answer("POST", "/v1/vens", json=new)
+    assert (again.status_code, "was retired" in again.json()["detail"]) == (409, True), again.text
+    vtn.platform.post("/v1/vens", new | {"ven_id": f"{ven_id}-2"})
+
+
 # --- words of one's own -----------------------------------------------------------------------------------------------
 
 WORDS = ["PRICE", "x", "CUSTOM_TYPE", "日本語", "with spaces", "ünï", "\u202e", "a" * 128]

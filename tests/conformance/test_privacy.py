@@ -238,6 +238,26 @@ def test_reports_and_subscriptions_are_their_client_s(vtn: Vtn, who: list[Creden
             same_refusal(other.request(method, f"{kind}/{thing['id']}", json=sent), absent, thing["id"])
 
 
+@pytest.mark.clause("privacy: client of an object")
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_ven_does_not_say_whose_it_is(vtn: Vtn, who: list[Credentials], dialect: Dialect) -> None:
+    """By the attribute by which business logic says so in 3.0.1; what else it says of itself stays."""
+    bl, mine, other = vtn.client("bl"), vtn.client(who[0], dialect), who[1].client_id
+    place = {"type": "LOCATION", "values": [40.5, -73.9]}
+    lies = {"attributes": [{"type": "CLIENT_ID", "values": [other]}, place]}
+    ven = created(mine, "vens", request_for("vens", {}, dialect) | lies)["id"]
+    devices = "resources" if dialect == "3.1.0" else f"vens/{ven}/resources"
+    device = request_for("resources", {"venID": ven}, dialect) | lies
+    resource = created(mine, devices, device)["id"]
+    for changed in (False, True):
+        if changed:
+            mine.put(f"vens/{ven}", json=request_for("vens", {}, dialect) | lies).raise_for_status()
+            mine.put(f"{devices}/{resource}", json=device).raise_for_status()
+        for path in (f"vens/{ven}", f"resources/{resource}"):
+            shown = bl.get(path).json()
+            assert (shown["clientID"], shown["attributes"]) == (who[0].client_id, [place])
+
+
 @pytest.mark.clause("privacy: reading programs and events")
 def test_a_reference_to_what_is_hidden_is_one_to_nothing(vtn: Vtn, who: list[Credentials], webhook: str) -> None:
     bl, ven = vtn.client("bl"), vtn.client(who[0])

@@ -10,7 +10,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from tests.conformance.samples import KINDS, Sample
-from tests.conformance.vtn import DIALECTS, Credentials, Dialect, Echo, Vtn
+from tests.conformance.vtn import DIALECTS, Credentials, Dialect, Echo, Vtn, unique
 
 GRANT = {"grant_type": "client_credentials"}
 ROLES = {
@@ -177,6 +177,38 @@ def test_each_scope_opens_its_operations_and_no_other(vtn: Vtn, echo: Echo, dial
                 for method, path, _ in sample.writes(kind):
                     status = client.request(method, path, json={"nothing": "valid"}).status_code
                     assert (status != 403) == (scope in WRITING[kind]), (role, scope, method, path, status)
+
+
+@pytest.mark.clause("security: scopes")
+@pytest.mark.parametrize(
+    ("reads", "told"),
+    [
+        ("", []),
+        ("read_targets", ["PROGRAM", "EVENT"]),
+        ("read_ven_objects", ["REPORT", "SUBSCRIPTION", "VEN", "RESOURCE"]),
+    ],
+)
+def test_a_client_is_told_only_of_what_its_scopes_read(
+    vtn: Vtn, echo: Echo, dialect: Dialect, reads: str, told: list[str]
+) -> None:
+    """Neither by a new subscription nor by a changed one; business logic is bound by its own in the same way."""
+    bl, who = vtn.client("bl"), vtn.usual("ven")
+    program = bl.post("programs", json={"programName": unique()}).json()["id"]
+    wish = {"operations": ["CREATE"], "callbackUrl": f"{echo.url}/{unique()}"}
+    made = {"clientName": "c", "programID": program, "objectOperations": [wish | {"objects": ["EVENT"]}]}
+    own = vtn.client(who, dialect).post("subscriptions", json=made).json()
+    token = ask(vtn, GRANT | {"scope": f"write_subscriptions {reads}".strip()}, basic=who).json()["access_token"]
+    client = vtn.anyone(dialect, authorization=f"Bearer {token}")
+    for kind in ("PROGRAM", "EVENT", "REPORT", "SUBSCRIPTION", "VEN", "RESOURCE"):
+        for kinds in ([kind], [*told, kind]):
+            body = made | {"objectOperations": [wish | {"objects": kinds}]}
+            expected = (201, 200) if kind in told else (403, 403)
+            answers = client.post("subscriptions", json=body), client.put(f"subscriptions/{own['id']}", json=body)
+            assert tuple(one.status_code for one in answers) == expected, (kinds, answers[0].text, answers[1].text)
+    writer = ask(vtn, GRANT | {"scope": "write_subscriptions"}, basic=vtn.usual("bl")).json()["access_token"]
+    refused_ = vtn.anyone(dialect, authorization=f"Bearer {writer}").post("subscriptions", json=made)
+    assert refused_.status_code == 403
+    assert "read_all" in refused_.json()["detail"]
 
 
 @pytest.mark.clause("security: scopes")

@@ -87,6 +87,28 @@ def test_where_nobody_answers_there_is_no_subscription(vtn: Vtn) -> None:
     )
 
 
+@pytest.mark.clause("webhooks: challenge")
+def test_one_subscription_may_not_have_us_call_everybody(vtn: Vtn, echo: Echo) -> None:
+    """Twenty callback URLs, each asked once however often it is named; of more none is asked."""
+    bl = vtn.client("bl")
+
+    def asking(paths: list[str]) -> dict[str, Any]:
+        told = [{"objects": ["EVENT"], "operations": ["CREATE"], "callbackUrl": echo.url + path} for path in paths]
+        return {"clientName": "me", "objectOperations": told}
+
+    place = f"/{unique()}"
+    few, many = [f"{place}/few/{n}" for n in range(20)], [f"{place}/many/{n}" for n in range(21)]
+    made = created(bl, "subscriptions", asking([*few, *few]))
+    assert [len(echo.calls(path)) for path in few] == [1] * 20
+    for answer in (
+        bl.post("subscriptions", json=asking(many)),
+        bl.put(f"subscriptions/{made['id']}", json=asking(many)),
+    ):
+        assert "20" in refused(answer, 400)["detail"]
+    assert not any(echo.calls(path) for path in many)
+    assert bl.get(f"subscriptions/{made['id']}").json() == made
+
+
 # --- who is told what -------------------------------------------------------------------------------------------------
 
 
@@ -175,7 +197,8 @@ def test_a_ven_is_told_of_what_is_meant_for_it_and_of_its_own_targets(vtn: Vtn, 
     open_ = event(bl, own)
     hears.wait(("EVENT", "CREATE", shared["id"]), ("EVENT", "CREATE", open_["id"]))
     narrowed.wait(("EVENT", "CREATE", shared["id"]))
-    assert json.loads(hears.calls()[0].body)["object"]["targets"] == [mine]
+    seen = {told["id"]: told["targets"] for told in (json.loads(one.body)["object"] for one in hears.calls())}
+    assert seen == {shared["id"]: [mine], open_["id"]: None}
     assert others not in "".join(str(one.body) for one in [*hears.calls(), *narrowed.calls()])
 
 

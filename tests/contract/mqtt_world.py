@@ -16,14 +16,19 @@ from aiomqtt.exceptions import MqttConnectError
 from tests.integration.identity_world import World
 from tests.servers.nats import free_port
 from tieline.adapters.nats.callout import AuthCallout
+from tieline.adapters.nats.configuration import SYSTEM_USER
 from tieline.adapters.nats.connection import connect
+from tieline.adapters.nats.log import NatsLog
 from tieline.adapters.nats.mqtt import MqttPublisher
 from tieline.adapters.nats.server import NatsServer
+from tieline.adapters.nats.sessions import Sessions
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.app.door import Door
+from tieline.base.access import Caller
 from tieline.base.time import RatedClock, VirtualClock
 from tieline.identity import actions, authority, mqtt
 from tieline.identity.authority import Authority, Issued
+from tieline.identity.model import Denied
 from tieline.identity.scopes import Role
 from tieline.ports import Transaction
 from tieline.settings import Settings
@@ -55,6 +60,30 @@ class Broker:
     def __init__(self, world: World, server: NatsServer, door: Door, publisher: MqttPublisher, ca: Authority) -> None:
         self.world, self.server, self.door, self.publisher, self.ca = world, server, door, publisher, ca
         self.secrets: dict[str, str] = {}
+        self.denied: list[tuple[str, Denied]] = []
+        self.violations: list[str] = []
+
+    def note(self, caller: Caller, why: Denied) -> None:
+        self.denied.append((caller.proof.name if caller.proof else caller.user, why))
+
+    async def violated(self, text: str) -> str:
+        """The line of the server's log that says so."""
+        async with asyncio.timeout(10):
+            while not (found := [line for line in self.violations if text in line]):
+                await asyncio.sleep(0.05)
+        return found[0]
+
+    @contextlib.asynccontextmanager
+    async def log(self) -> AsyncIterator[NatsLog]:
+        line = await connect([self.server.url], user=self.server.user, password=self.server.password)
+        yield await NatsLog.open(line)
+        await line.close()
+
+    @contextlib.asynccontextmanager
+    async def sessions(self) -> AsyncIterator[Sessions]:
+        line = await connect([self.server.url], user=SYSTEM_USER, password=self.server.system_password)
+        yield Sessions(line)
+        await line.close()
 
     async def prepare(self) -> None:
         for name, role in (("bl", Role.BL), ("ven-a", Role.VEN), ("ven-b", Role.VEN), ("home-2", Role.VEN)):
@@ -116,7 +145,8 @@ async def opened(folder: Path, authorities: Authorities, **chosen: Any) -> Async
     clock = VirtualClock(RatedClock().now())
     settings = Settings(development=True, **chosen)
     door = Door(settings, clock, authorities.own)
-    server = NatsServer(folder / "nats", mqtt_port=free_port(), tls=door.served())
+    violations: list[str] = []
+    server = NatsServer(folder / "nats", mqtt_port=free_port(), tls=door.served(), on_violation=violations.append)
     await server.start()
     connection = await connect([server.url], user=server.user, password=server.password)
     own = door.context if settings.mqtt_tls else None
@@ -125,8 +155,9 @@ async def opened(folder: Path, authorities: Authorities, **chosen: Any) -> Async
         async with publisher, SqliteRows(folder / "rows.sqlite", clock) as rows:
             await rows.migrate()
             broker = Broker(World(rows, clock), server, door, publisher, authorities.own)
+            broker.violations = violations
             await broker.prepare()
-            decide = mqtt.decide(settings.mqtt_auth, rows, broker.world.verifier)
+            decide = mqtt.decide(settings.mqtt_auth, rows, clock, broker.world.verifier, broker.note)
             callout = AuthCallout(connection, decide, issuer_seed=server.issuer_seed)
             await callout.start()
             yield broker

@@ -165,3 +165,12 @@ async def test_a_folders_blobs_are_on_the_disk_when_put_returns(
     digest = await ObjectBlobs.folder(tmp_path).put(b"durable")
     parents = [tmp_path / digest[:2] / digest[2:4], tmp_path / digest[:2], tmp_path]
     assert synced == [str(path) for path in (parents[0] / digest, *parents)]
+
+
+async def test_what_is_forgotten_is_gone_and_can_be_put_again(store: Store) -> None:
+    digest = await store.blobs.put(b"refused")
+    await store.blobs.forget(digest)
+    await store.blobs.forget(digest)
+    assert not await store.blobs.has(digest)
+    assert await store.blobs.put(b"refused") == digest
+    assert await store.blobs.get(digest) == b"refused"

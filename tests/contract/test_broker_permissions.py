@@ -227,6 +227,7 @@ async def test_devices_and_the_publisher_come_back_after_a_kill(door: Door) -> N
         await device.publish("oadr/meter/home-1", b"before", qos=1)
     door.server.kill()
     await door.publisher.publish("ven/cmd/home-2", b"after")
+    await door.log.last(METERS)  # answered once that line is back, and the callout is on the same one
     async with door.device("home-2") as device:
         await device.subscribe("ven/cmd/home-2")
         assert (await heard(device))[1] == b"after"

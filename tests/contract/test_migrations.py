@@ -1,17 +1,21 @@
 """What an older Tieline wrote is still there, and means the same, after its tables were brought up to date."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
 from tieline.adapters.sql import migrations
 from tieline.adapters.sql.sqlite import SqliteRows
-from tieline.base.time import VirtualClock, micros
+from tieline.base.errors import NotFound
+from tieline.base.time import EPOCH, VirtualClock, micros
 from tieline.dispatch import reads as dispatch
+from tieline.identity import claims, model
+from tieline.identity import reads as identity
 from tieline.registry import openadr, reads
 
 NOW = datetime(2026, 7, 15, 17, tzinfo=UTC)
@@ -23,12 +27,18 @@ def insert(connection: sa.Connection, table: str, **values: Any) -> None:
     connection.execute(sa.insert(sa.table(table, *columns)).values(**values))
 
 
-def as_revision_2_left_it(path: Path) -> None:
+def at_revision(path: Path, revision: str) -> sa.Engine:
     engine = sa.create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-        command.upgrade(config, "0002")
+        command.upgrade(config, revision)
+    return engine
+
+
+def as_revision_2_left_it(path: Path) -> None:
+    engine = at_revision(path, "0002")
+    with engine.begin() as connection:
         for program in ("peak", "other"):
             insert(connection, "program", program_id=program, name="Peak", created_at=MICROS)
         window = {"start_at": MICROS, "end_at": MICROS + 1_800_000_000}
@@ -59,3 +69,30 @@ async def test_programs_events_and_vens_become_openadr_objects(tmp_path: Path) -
             ("home-2", "EV"),
         ]
         assert len({one.id for one in resources}) == 2
+
+
+async def test_every_ven_that_is_not_retired_has_a_credential(tmp_path: Path) -> None:
+    path = tmp_path / "rows.sqlite"
+    engine = at_revision(path, "0007")
+    with engine.begin() as connection:
+        site = {"site_id": "s", "name": "S", "zone": "UTC", "latitude": 0.0, "longitude": 0.0, "panel_a": 200.0}
+        insert(connection, "site", **site, created_at=MICROS)
+        for ven_id, retired_at in (("device", None), ("by-openadr", None), ("gone", MICROS)):
+            ven = {"ven_id": ven_id, "name": ven_id, "site_id": "s", "created_at": MICROS, "modified_at": MICROS}
+            insert(connection, "ven", **ven, named=True, retired_at=retired_at)
+        for ven_id, revoked_at in (("device", None), ("gone", MICROS)):
+            digest = model.digest(ven_id)
+            insert(connection, "credential", subject=ven_id, secret_digest=digest, issued_at=0, revoked_at=revoked_at)
+    engine.dispose()
+    async with SqliteRows(path, VirtualClock(NOW)) as rows:
+        await rows.migrate()
+        found = await identity.credentials(rows, new_at=NOW)
+        assert [(one.ven_id, one.generation, one.issued_at) for one in found] == [
+            ("by-openadr", 1, NOW),
+            ("device", 1, EPOCH),
+        ]
+        held = await rows.read(lambda reader: identity.held(reader, "device"))
+        assert held is not None
+        assert model.matches("device", held.secret_digest)
+        with pytest.raises(NotFound):
+            await rows.transaction(lambda tx: claims.add(tx, "gone", 1, timedelta(hours=1), NOW))

@@ -34,7 +34,7 @@ def test_the_interface_is_described(platform: Platform) -> None:
 
 def test_health_names_every_port(platform: Platform) -> None:
     assert platform.get("/health/live") == {"live": True}
-    ports = {"log": "ready", "rows": "ready", "series": "ready", "blobs": "ready"}
+    ports = {"log": "ready", "rows": "ready", "series": "ready", "blobs": "ready", "documents": "ready"}
     assert platform.get("/health/ready") == {"ready": True, "ports": ports}
 
 

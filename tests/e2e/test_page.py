@@ -71,6 +71,37 @@ async def _stop(watched: Watched) -> None:
     await page.get_by_role("button", name=re.compile("^(Stop|Cancel) it$")).click()
 
 
+async def test_an_operator_sees_how_a_target_is_held_and_why_each_load_was_called(
+    platform: Platform, browser: Browser
+) -> None:
+    async with opened(browser, platform.url) as watched:
+        page = watched.page
+        await expect(page.get_by_text("metered").first).to_be_visible(timeout=2 * SOON)
+        await page.get_by_role("button", name="Plan and actual").click()
+        await expect(page.get_by_text("Could still be called")).to_be_visible(timeout=SOON)
+        await page.get_by_role("button", name="Who and why").click()
+        why = page.get_by_role("region", name="Why each load was called or not")
+        await expect(why.get_by_text("called", exact=True).first).to_be_visible(timeout=SOON)
+        assert watched.wrong == []
+
+
+async def test_an_operator_commands_a_home_and_desires_something_of_its_twin(
+    platform: Platform, browser: Browser
+) -> None:
+    async with opened(browser, platform.url) as watched:
+        page = watched.page
+        await page.get_by_role("button", name="home-0001").click(timeout=2 * SOON)
+        home = page.get_by_role("dialog")
+        await home.get_by_role("button", name="Send").click()
+        await expect(home.get_by_text("accepted")).to_be_visible(timeout=SOON)
+        await home.get_by_label("Field", exact=True).fill("setpoint_c")
+        await home.get_by_label("Value, as JSON").fill("21.5")
+        await home.get_by_role("button", name="Write").click()
+        await expect(home.get_by_text("not yet reported")).to_be_visible(timeout=SOON)
+        assert platform.get("/v1/vens/home-0001/twins/classic")["delta"] == {"setpoint_c": 21.5}
+        assert watched.wrong == []
+
+
 async def test_the_page_fits_a_phone(platform: Platform, browser: Browser) -> None:
     async with opened(browser, platform.url, width=390, height=844) as watched:
         await expect(watched.page.get_by_text("Fleet power").first).to_be_visible()

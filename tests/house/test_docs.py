@@ -17,12 +17,13 @@ from tests.house.tree import PACKAGE, PAGES, ROOT, SLICES, named
 from tieline.cli import main as command_line
 from tieline.settings import ELSEWHERE, Settings
 from tieline.telemetry.model import KINDS, Batch, Known, Limits, take
+from tieline.ven.agent.configuration import Site
 from tieline.wires.mqtt import messages
 
 WAYS = sorted((ROOT / "docs/ways").glob("*.md"))
 DEVICE = ROOT / "docs/howto/device.md"
 TYPES = {messages.METER: messages.Meter, messages.LOADS: messages.Loads}
-TYPES |= {messages.COMMAND: messages.Command, messages.ACK: messages.Ack}
+TYPES |= {messages.PRESENCE: messages.Presence, messages.COMMAND: messages.Command, messages.ACK: messages.Ack}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=named)
 
@@ -119,7 +120,7 @@ def test_every_variable_is_a_setting(page: Path) -> None:
 @each_page
 def test_every_path_of_the_api_exists(page: Path) -> None:
     known = [re.compile(re.sub(r"\{\w+\}", r"[^/]+", path) + "$") for path in [*schema()["paths"], "/v1/…"]]
-    for path in re.findall(r"(/v1(?:/[\w{}$.~-]+)+)", text(page)):
+    for path in re.findall(r"(?<!\w)(/v1(?:/[\w{}$.~-]+)+)", text(page)):
         assert any(one.match(path.rstrip(".")) for one in known), f"there is no {path}"
 
 
@@ -158,7 +159,7 @@ def test_every_example_can_be_read(page: Path) -> None:
     for block in blocks(page, "json"):
         json.loads(block)
     for block in blocks(page, "toml"):
-        assert set(tomllib.loads(block)) <= set(Settings.__struct_fields__)
+        assert set(tomllib.loads(block)) <= {*Settings.__struct_fields__, *Site.__struct_fields__}
     for block in blocks(page, "python"):
         ast.parse(block)
 

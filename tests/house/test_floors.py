@@ -34,7 +34,7 @@ def test_a_store_is_its_slices_own(name: str) -> None:
     assert section["type"] == "protected"
     stores = [
         f"tieline.{name}.store",
-        *[f"tieline.{name}.{file.parent.name}.store" for file in (PACKAGE / name).glob("*/store.py")],
+        *[f"tieline.{name}.{file.parent.name}.store" for file in sorted((PACKAGE / name).glob("*/store.py"))],
     ]
     assert section["protected_modules"].split() == stores
     assert section["allowed_importers"].split() == [f"tieline.{name}"]

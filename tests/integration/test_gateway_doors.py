@@ -10,15 +10,22 @@ from litestar.di import Provide
 from tests.integration.webhook_world import World, rows, world
 from tests.servers.receiver import answering
 from tieline import doors
-from tieline.vtn import operations
+from tieline.identity import actions
+from tieline.identity.model import NewClient
+from tieline.identity.scopes import Role
+from tieline.ports import Transaction
+from tieline.vtn import v1
 
 __all__ = ["rows", "world"]  # fixtures
 
 
 @pytest.fixture
 def door(world: World) -> httpx.AsyncClient:
-    handlers = operations.routes({}, world.clock.now, lambda: None, public_url="", development=True, embedded=True)
-    provided = {"rows": Provide(lambda: world.rows, sync_to_thread=False)}
+    handlers = v1.routes({}, world.clock.now, lambda: None, public_url="", development=True, embedded=True)
+    provided = {
+        "rows": Provide(lambda: world.rows, sync_to_thread=False),
+        "clock": Provide(lambda: world.clock, sync_to_thread=False),
+    }
     app: Any = Litestar(handlers, dependencies=provided, exception_handlers=dict[Any, Any](doors.PROBLEMS))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tieline")
 
@@ -28,6 +35,18 @@ async def _told(door: httpx.AsyncClient, path: str) -> Any:
     assert answer.status_code == 200, answer.text
     assert "secret" not in answer.text
     return answer.json()
+
+
+async def test_the_gateway_counts_the_clients_that_may_come_in(world: World, door: httpx.AsyncClient) -> None:
+    def enrol(tx: Transaction) -> None:
+        for client_id in ("first", "second", "gone"):
+            actions.add_client(tx, NewClient(client_id, client_id, Role.VEN), world.clock.now())
+        actions.revoke_client(tx, "gone", world.clock.now())
+
+    async with door:
+        assert (await _told(door, "/v1/openadr"))["clients"] == 0
+        await world.rows.transaction(enrol)
+        assert (await _told(door, "/v1/openadr"))["clients"] == 2
 
 
 async def test_the_gateway_tells_where_a_broken_endpoint_is_without_its_secret(

@@ -36,7 +36,7 @@ class Door:
         self.violations: list[str] = []
 
     async def decide(self, caller: Caller) -> Grant | None:
-        return await mqtt.decide("token", self.world.rows, self.world.verifier)(caller)
+        return await mqtt.decide("token", self.world.rows, self.world.clock, self.world.verifier)(caller)
 
     async def prepare(self) -> None:
         for name, role in (("bl", Role.BL), ("ven-a", Role.VEN), ("ven-b", Role.VEN), ("odd.id~1@x", Role.VEN)):

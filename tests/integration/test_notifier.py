@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.integration.notifier_world import EVERYTHING, Office, opened
+from tests.servers.receiver import receiving
 from tieline.base.errors import Unready
 from tieline.identity import actions as identity
 from tieline.identity.model import NewClient
@@ -24,6 +25,10 @@ from tieline.vtn.audience import BUSINESS, CLIENT, VEN, Audience
 from tieline.vtn.mqtt import MQTT
 from tieline.vtn.notifier import WEBHOOKS, Readings
 from tieline.vtn.store import topic_reader
+from tieline.vtn.webhooks import reads as webhooks
+from tieline.vtn.webhooks.courier import Courier
+from tieline.vtn.webhooks.model import Policy
+from tieline.vtn.webhooks.sender import Sender
 from tieline.wires.openadr31 import messages as m
 from tieline.wires.openadr31.change import SUBJECTS, Change
 from tieline.wires.openadr31.messages import ObjectType, Operation, decode
@@ -189,6 +194,29 @@ async def test_a_client_that_was_revoked_is_told_nothing(office: Office) -> None
     assert queued == [heard, again]
 
 
+async def test_what_waits_for_a_client_when_it_is_revoked_is_not_delivered(office: Office) -> None:
+    program = await office.program("tariff")
+    async with receiving() as receiver, Sender(development=True) as sender:
+        for name in ("home", "other"):
+            await office.do(partial(_enrolled, client_id=name))
+            wish = msgspec.structs.replace(EVENTS_AND_REPORTS, callback_url=receiver.url(f"/{name}"))
+            await office.subscribe(name, wish)
+        async with office.telling():
+            await office.event(program)
+            await office.told(WEBHOOKS)
+        assert len(await office.queue()) == 2
+        await office.do(lambda tx, now: identity.revoke_client(tx, "home", now))
+        courier = Courier(office.rows, sender, office.wall, subscriptions.bearers, Policy())
+        working = asyncio.create_task(courier.run())
+        async with asyncio.timeout(20):
+            while (await office.rows.read(webhooks.backlog)).waiting:
+                await asyncio.sleep(0.02)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+    assert [one.path for one in receiver.heard] == ["/other"]
+    assert [one.reason for one in await webhooks.dead(office.rows)] == ["its subscription is gone"]
+
+
 async def test_a_client_that_was_revoked_hears_nothing_by_mqtt_either(office: Office) -> None:
     program, ven_id = await office.program("tariff"), await office.ven("home")
     await office.do(lambda tx, now: identity.add_client(tx, NewClient("home", "home", Role.VEN), now))
@@ -241,6 +269,10 @@ async def test_a_ven_hears_of_its_own_ven_and_resources_and_of_no_other_s(office
         ("RESOURCE", "DELETE"),
         ("VEN", "DELETE"),
     ]
+
+
+def _enrolled(tx: Transaction, now: datetime, *, client_id: str) -> None:
+    identity.add_client(tx, NewClient(client_id, client_id, Role.VEN), now)
 
 
 def _born(tx: Transaction, now: datetime, request: m.BlResourceRequest) -> None:

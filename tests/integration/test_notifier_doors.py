@@ -66,7 +66,7 @@ class Reception:
         """While the broker asks who may hear what."""
         server = self.office.server
         line = await connect([server.url], user=server.user, password=server.password)
-        decide = identity.decide(method, self.office.rows, self.world.verifier)
+        decide = identity.decide(method, self.office.rows, self.world.clock, self.world.verifier)
         callout = AuthCallout(line, decide, issuer_seed=server.issuer_seed)
         await callout.start()
         try:

@@ -8,12 +8,14 @@ from typing import TypeVar
 import msgspec
 import pytest
 
+from tests.integration.dispatch_world import metered_now
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.errors import Conflict, NotFound
 from tieline.base.time import VirtualClock
 from tieline.dispatch import actions, publishing, reads
 from tieline.dispatch.calls import as_request
-from tieline.dispatch.model import Event, EventState, NewEvent
+from tieline.dispatch.holding import Circle, Look, look
+from tieline.dispatch.model import Event, EventState, NewEvent, Policy
 from tieline.ports import Transaction
 from tieline.registry import openadr
 from tieline.wires.openadr31.messages import (
@@ -64,6 +66,11 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         yield Desk(rows)
 
 
+def looked(event: Event, now: datetime) -> Look:
+    """At nobody."""
+    return look(event, [], Circle(), metered_now({}, now), Policy())
+
+
 def empty(request: EventRequest) -> EventRequest:
     """Called off: a window without duration (User Guide 7.9)."""
     return msgspec.structs.replace(request, interval_period=IntervalPeriod(start="0001-01-01", duration="PT0S"))
@@ -84,7 +91,7 @@ async def test_events_without_a_time_of_their_own_move_with_their_program(desk: 
 
 async def test_a_call_that_was_called_off_is_not_revived(desk: Desk) -> None:
     event = await desk.call(await desk.program())
-    await desk.do(lambda tx, now: actions.choose(tx, event, [], now))
+    await desk.do(lambda tx, now: actions.hold(tx, event, looked(event, now)))
     await desk.update(event.event_id, empty(event.request))
     assert (await desk.event(event.event_id)).state is EventState.CANCELLED
     with pytest.raises(Conflict, match="called off"):
@@ -95,7 +102,7 @@ async def test_the_dispatcher_leaves_an_event_that_was_moved_since_it_looked(des
     seen = await desk.call(await desk.program())
     later = as_request(NewEvent(seen.program_id, NOW + 5 * HOUR, NOW + 6 * HOUR, 30.0))
     await desk.update(seen.event_id, later)
-    await desk.do(lambda tx, now: actions.choose(tx, seen, [], now))
+    await desk.do(lambda tx, now: actions.hold(tx, seen, looked(seen, now)))
     await desk.do(lambda tx, now: actions.begin(tx, seen, now))
     await desk.do(lambda tx, now: actions.close(tx, seen, EventState.ENDED, now))
     event = await desk.event(seen.event_id)

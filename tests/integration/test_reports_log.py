@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tieline.adapters.series import DeltaSeries
 from tieline.adapters.sql.outbox import OUTBOX, Outbox
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.names import power_series
-from tieline.ports import Delivery, Log
+from tieline.ports import Delivery, Entry, Log
 from tieline.telemetry import actions, reads
 from tieline.telemetry.model import Limits
 from tieline.telemetry.tail import Tail
@@ -160,7 +160,7 @@ class Deaf:
             yield delivery
 
 
-async def nothing() -> None: ...
+async def nothing(*, but: Sequence[Entry] = ()) -> None: ...
 
 
 async def test_a_worker_that_dies_before_it_is_done_repeats_nothing(

@@ -144,6 +144,20 @@ async def test_a_baseline_once_frozen_stays(world: World) -> None:
     assert frozen.known_at == event.started_at
 
 
+async def test_a_baseline_reaches_to_the_end_of_an_event_called_for_longer(world: World) -> None:
+    await world.register("home-1")
+    await world.history("home-1")
+    event = await world.call("home-1")
+    frozen = await world.freeze(event)
+    await world.clock.advance(60)
+    await world.read("home-1", HISTORY_FROM, START, 9.0, known_at=world.clock.now())
+    longer = await world.extend(event, timedelta(hours=1))
+    again = await world.freeze(longer)
+    assert (again.known_at, again.end_at) == (frozen.known_at, longer.end_at)
+    assert again.vens[0].kw == [2.0] * 36  # from the same knowledge
+    assert await world.freeze(longer) == again
+
+
 async def test_the_same_clock_time_on_other_days_also_where_clocks_change(world: World) -> None:
     """Daylight time began on 8 March 2026: earlier days' 17:00 is an hour later in UTC."""
     start = datetime(2026, 3, 11, 17, 0, tzinfo=ZONE)

@@ -26,6 +26,7 @@ from tieline.sim import fleet, reach
 from tieline.sim.fleet import Summary
 from tieline.sim.options import Options
 from tieline.ven.client import Client
+from tieline.wires.mqtt.codec import encode
 from tieline.wires.mqtt.messages import ACK, COMMAND, METER, Ack, Answer, Command, Limit, Loads, Meter, Op, topic
 
 START = datetime(2026, 7, 14, 23, 38, 20, tzinfo=UTC)  # 16:38 in California
@@ -192,6 +193,29 @@ async def test_homes_obey_an_event_and_restore_themselves(
     states = {(loads.at, load.state) for all_ in platform.loads.values() for loads in all_ for load in loads.loads}
     assert any(start < at <= end for at, state in states if state == "shed")
     assert not any(at > end + timedelta(minutes=1) for at, state in states if state == "shed")
+
+
+async def test_homes_obey_an_operator_s_own_commands(platform: Platform, door: aiomqtt.Client, tmp_path: Path) -> None:
+    async with running(platform, options(tmp_path, history_days=0)):
+        await until(platform, START, 6)
+        start = platform.now
+        end = start + timedelta(minutes=6)
+        for ven_id in platform.vens:
+            own = Command("d-1", Op.SHED_PANEL, start, end, end_at=end, limit_kw=0.0)
+            get = Command("d-2", Op.GET, start, end, names=["panel.limit_kw", "meter_kw"])
+            for command in (own, get):
+                await door.publish(topic(COMMAND, ven_id), encode(command, packed=True), qos=1)
+        await until(platform, end + timedelta(minutes=3), 6)
+    for acks in platform.acks.values():
+        assert {ack.command_id: ack.answer for ack in acks} == dict.fromkeys(("d-1", "d-2"), Answer.ACCEPTED)
+        values = next(ack.values for ack in acks if ack.command_id == "d-2")
+        assert isinstance(values["meter_kw"], float)
+    told = [(loads.at, load) for all_ in platform.loads.values() for loads in all_ for load in loads.loads]
+    held = [load for at, load in told if start + timedelta(minutes=2) < at <= end and load.state == "shed"]
+    assert held
+    assert all(load.withheld_kw for load in held)
+    assert any(load.hold_s for load in held)
+    assert not any(load.withheld_kw for at, load in told if at > end + timedelta(minutes=1))
 
 
 async def test_some_are_deaf_some_opt_out(platform: Platform, door: aiomqtt.Client, tmp_path: Path) -> None:

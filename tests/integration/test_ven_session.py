@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -12,8 +13,25 @@ import pytest
 
 from tests.servers.devices import device_door, secret
 from tieline.adapters.nats.server import NatsServer
-from tieline.ven.session import Session
-from tieline.wires.mqtt.messages import ACK, COMMAND, METER, Ack, Answer, Command, Limit, Meter, Op, Sample, topic
+from tieline.ven.session import EACH_MINUTE, Beat, Session
+from tieline.wires.mqtt.codec import decode, encode
+from tieline.wires.mqtt.messages import (
+    ACK,
+    COMMAND,
+    DESIRED,
+    METER,
+    PRESENCE,
+    Ack,
+    Answer,
+    Command,
+    Limit,
+    Meter,
+    Op,
+    Presence,
+    Sample,
+    TwinDelta,
+    topic,
+)
 
 NOW = datetime(2026, 7, 14, 23, tzinfo=UTC)
 
@@ -27,11 +45,11 @@ async def platform(nats_server: NatsServer) -> AsyncIterator[aiomqtt.Client]:
 commands: list[Command] = []
 
 
-def session(server: NatsServer, ven_id: str = "home-1", password: str | None = None, store: int = 100) -> Session:
+def session(server: NatsServer, password: str | None = None, store: int = 100, beat: Beat = EACH_MINUTE) -> Session:
     commands.clear()
     return Session(
-        ven_id, password or secret(ven_id), host=server.mqtt_host, port=server.mqtt_port,
-        on_command=commands.append, store=store,
+        "home-1", password or secret("home-1"), host=server.mqtt_host, port=server.mqtt_port,
+        on_command=commands.append, store=store, beat=beat,
     )  # fmt: skip
 
 
@@ -176,3 +194,58 @@ async def test_an_unreadable_command_is_counted_and_the_next_one_obeyed(
         await until(lambda: bool(commands))
     assert ven.unreadable == 2
     assert commands == [command()]
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["json", "packed"])
+async def test_a_command_is_read_in_either_encoding(
+    nats_server: NatsServer, platform: aiomqtt.Client, packed: bool
+) -> None:
+    await platform.publish(topic(COMMAND, "home-1"), encode(command(), packed=packed), qos=1, retain=True)
+    async with running(session(nats_server)):
+        await until(lambda: bool(commands))
+    assert commands == [command()]
+
+
+async def test_what_is_desired_of_its_twin_comes_to_who_asked_for_it(
+    nats_server: NatsServer, platform: aiomqtt.Client
+) -> None:
+    ven, desired = session(nats_server), list[TwinDelta]()
+    ven.on_desired = desired.append
+    delta = TwinDelta("classic", 3, NOW, {"comfort_c": 21})
+    async with running(ven):
+        await ven.connected.wait()
+        await platform.publish(topic(DESIRED, "home-1"), encode(delta), qos=1)
+        await until(lambda: bool(desired))
+    assert (desired, commands) == ([delta], [])
+
+
+async def presences(client: aiomqtt.Client, count: int) -> list[tuple[bool, float]]:
+    said = [decode((await anext(client.messages)).payload, Presence) for _ in range(count)]
+    return [(one.online, one.beat_s) for one in said]
+
+
+async def test_it_says_that_it_is_there_each_beat_and_that_it_leaves(
+    nats_server: NatsServer, platform: aiomqtt.Client
+) -> None:
+    await platform.subscribe(topic(PRESENCE, "home-1"), qos=1)
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await asyncio.sleep(0)
+        await (asyncio.Event().wait() if len(slept) == 3 else asyncio.sleep(0))
+
+    async with running(session(nats_server, beat=Beat(45, "test/1", sleep))):
+        assert await presences(platform, 3) == [(True, 45.0)] * 3
+    assert await presences(platform, 1) == [(False, 45.0)]
+    assert slept == [45, 45, 45]
+
+
+async def test_of_one_that_is_cut_off_the_broker_says_that_it_is_gone(
+    nats_server: NatsServer, platform: aiomqtt.Client
+) -> None:
+    await platform.subscribe(topic(PRESENCE, "home-1"), qos=1)
+    with contextlib.suppress(aiomqtt.MqttError):
+        async with await session(nats_server)._client() as client:
+            client._client.socket().shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+            assert await presences(platform, 1) == [(False, 60.0)]

@@ -9,7 +9,7 @@ from tieline.adapters.nats.callout import AuthCallout
 from tieline.adapters.nats.connection import connect
 from tieline.adapters.nats.server import NatsServer
 from tieline.base.access import Caller, Grant
-from tieline.wires.mqtt.messages import ACK, COMMAND, LOADS, METER, topic
+from tieline.wires.mqtt.messages import FROM_VEN, TO_VEN, topic
 
 
 def secret(ven_id: str) -> str:
@@ -20,7 +20,8 @@ async def _decide(caller: Caller) -> Grant | None:
     user = caller.user
     if caller.password != secret(user) or caller.mqtt_client_id != user:
         return None
-    return Grant(publish=tuple(topic(kind, user) for kind in (METER, LOADS, ACK)), subscribe=(topic(COMMAND, user),))
+    publish, subscribe = ([topic(kind, user) for kind in kinds] for kinds in (FROM_VEN, TO_VEN))
+    return Grant(publish=tuple(publish), subscribe=tuple(subscribe))
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,14 @@ import msgspec
 import pytest
 
 from tieline.adapters.nats import system
-from tieline.adapters.nats.configuration import USER, configuration, new_issuer_seed, new_password, write_private
+from tieline.adapters.nats.configuration import (
+    USER,
+    Secrets,
+    configuration,
+    new_issuer_seed,
+    new_password,
+    write_private,
+)
 from tieline.adapters.nats.server import LOOPBACK, NatsServer
 
 
@@ -73,7 +80,7 @@ class NatsCluster:
 
     def __init__(self, folder: Path) -> None:
         self.user = USER
-        self.password = new_password()
+        self.password, self.system_password = new_password(), new_password()
         self.issuer_seed = new_issuer_seed()
         ports = [free_port() for _ in range(3)]
         routes = [f"nats://{LOOPBACK}:{port}" for port in ports]
@@ -86,8 +93,7 @@ class NatsCluster:
             port=free_port(),
             mqtt_host=LOOPBACK,
             mqtt_port=free_port(),
-            password=self.password,
-            issuer_seed=self.issuer_seed,
+            known=Secrets(self.password, self.system_password, self.issuer_seed),
             name=name,
         )
         config["http_port"] = free_port()

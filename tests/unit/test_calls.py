@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieline.base.errors import Refused
-from tieline.dispatch.calls import FLEET_REDUCTION, FOR_EVER, as_request, target_kw, window
-from tieline.dispatch.model import NewEvent
+from tieline.dispatch.calls import FLEET_REDUCTION, FOR_EVER, as_request, levels, window
+from tieline.dispatch.model import Level, NewEvent
 from tieline.wires.openadr31.messages import (
     EventPayloadDescriptor,
     EventRequest,
@@ -33,7 +33,7 @@ def event(*asked: object, duration: str = "PT1H", units: str | None = "KW") -> E
 
 
 def called(request: EventRequest) -> float:
-    return target_kw(request, *window(request, PROGRAM, START))
+    return max((level.target_kw for level in levels(request, PROGRAM, START)), default=0.0)
 
 
 @given(
@@ -58,6 +58,25 @@ def test_every_ven_is_told_that_there_is_an_event() -> None:
 
 def test_equal_intervals_are_one_call() -> None:
     assert called(event(60.0, 60, duration="PT30M")) == 60.0
+
+
+def test_intervals_that_ask_differently_are_a_profile() -> None:
+    asked = levels(event(60.0, 30.0, 30.0, 90.0, duration="PT15M"), PROGRAM, START)
+    quarter = timedelta(minutes=15)
+    assert asked == [Level(START, 60.0), Level(START + quarter, 30.0), Level(START + 3 * quarter, 90.0)]
+
+
+@given(st.lists(st.tuples(st.integers(1, 3600), st.floats(0, 1e6)), max_size=20), st.integers(1, 3600))
+def test_a_profile_survives_being_said_in_openadr(steps: list[tuple[int, float]], last_s: int) -> None:
+    at, profile, before = START, list[Level](), 100.0
+    for seconds, kw in steps:
+        at += timedelta(seconds=seconds)
+        if kw != before:
+            profile.append(Level(at, kw))
+        before = kw
+    new = NewEvent("p", START, at + timedelta(seconds=last_s), 100.0, profile=profile)
+    assert levels(as_request(new), PROGRAM, START) == [Level(START, 100.0), *profile]
+    assert window(as_request(new), PROGRAM, START) == (START, new.end_at)
 
 
 def test_a_price_calls_nobody() -> None:
@@ -86,7 +105,6 @@ def test_a_cancelled_call_calls_nobody() -> None:
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        (event(60.0, 30.0), "same in every interval"),
         (event(60.0, units="KWH"), "is in KW"),
         (event(60.0, duration="P2D"), "lasts at most"),
         (event(-1.0), "from 0 to"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.base.names import SERIES_PATTERN, escaped, is_id
+from tieline.base.names import SERIES_PATTERN, escaped, is_id, new_id
 
 
 @pytest.mark.parametrize("name", ["home-1", "a", "A_b-9", "x" * 64])
@@ -17,6 +17,12 @@ def test_a_legal_id_passes(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "x" * 65, "a.b", "a/b", "a b", "a*", ">", "+", "#", "é", "a\n"])
 def test_an_id_that_a_topic_could_misread_is_refused(name: str) -> None:
     assert not is_id(name)
+
+
+def test_a_new_id_is_legal_and_nobody_s() -> None:
+    ids = {new_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(re.fullmatch("[0-9a-f]{24}", one) and is_id(one) for one in ids)
 
 
 def test_a_unit_of_the_market_is_escaped() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.openadr_schemas import EXAMPLES, OF_EVENT
 from tieline.base.errors import Refused
-from tieline.wires.openadr31.change import Change
+from tieline.wires.openadr31.change import Change, is_change, subjects
 from tieline.wires.openadr31.messages import (
     Event,
     EventRequest,
@@ -17,6 +17,7 @@ from tieline.wires.openadr31.messages import (
     ObjectType,
     Operation,
     ProgramRequest,
+    Report,
     ReportRequest,
     SubscriptionRequest,
     VenRequest,
@@ -26,6 +27,7 @@ from tieline.wires.openadr31.messages import (
 )
 
 AT = datetime(2026, 2, 10, 12, tzinfo=UTC)
+PROGRAM_OF = {"program": "a-1_Z", "event": "program-1", "subscription": "program-1", "report": None, "ven": None}
 
 
 def changed(example: str, **fields: object) -> bytes:
@@ -136,24 +138,37 @@ def test_a_start_comes_back_as_the_text_it_was(start: str) -> None:
 def test_a_change_is_said_under_its_object_and_operation(kind: ObjectType) -> None:
     thing: Object = decode(Object, changed(kind.lower()))
     assert object_type(thing) is kind
-    said = Change(object_type=kind, operation=Operation.DELETE, object_id=thing.id, object=thing, at=AT)
+    said = Change.of(Operation.DELETE, thing, AT)
     assert said.subject == f"news.openadr.{kind.lower()}.deleted"
+    assert is_change(said.subject)
+    assert said.subject.startswith(subjects(kind).removesuffix("*"))
+    assert (said.object_type, said.object_id, said.object) == (kind, thing.id, thing)
+    assert said.client_id == getattr(thing, "client_id", None)
     assert decode(Change, said.encoded()) == said
 
 
 def test_a_change_says_whose_and_when() -> None:
-    thing = decode(Event, changed("event"))
-    said = Change(
-        object_type=ObjectType.EVENT,
-        operation=Operation.CREATE,
-        object_id=thing.id,
-        object=thing,
-        client_id="client 1",
-        program_id=thing.program_id,
-        at=AT,
-    )
-    told = msgspec.json.decode(said.encoded())
-    assert told["client_id"] == "client 1"
-    assert told["program_id"] == "program-1"
-    assert told["object"] == EXAMPLES["31"]["event"]
+    thing = decode(Report, changed("report"))
+    told = msgspec.json.decode(Change.of(Operation.CREATE, thing, AT, program_id="program 1").encoded())
+    assert told["client_id"] == thing.client_id
+    assert told["program_id"] == "program 1"
+    assert told["object"] == EXAMPLES["31"]["report"]
     assert told["at"] == "2026-02-10T12:00:00Z"
+
+
+def test_a_change_names_the_program_that_the_object_names_or_is() -> None:
+    its = {kind: Change.of(Operation.CREATE, decode(Object, changed(kind)), AT).program_id for kind in PROGRAM_OF}
+    assert its == PROGRAM_OF
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept"),
+    [
+        ({"eventName": "another"}, False),
+        ({"targets": ["elsewhere"]}, True),
+        ({"programID": "another"}, True),
+    ],
+)
+def test_a_change_keeps_what_was_where_others_saw_it(fields: dict[str, object], kept: bool) -> None:
+    was, now = decode(Event, changed("event", **fields)), decode(Event, changed("event"))
+    assert Change.of(Operation.UPDATE, now, AT, before=was).before == (was if kept else None)

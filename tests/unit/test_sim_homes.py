@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tieline.sim import homes as physics
-from tieline.sim.homes import Fleet, Step, warmed_up
+from tieline.sim.homes import Fleet, Held, Step, warmed_up
 from tieline.sim.routine import Array
 from tieline.sim.stock import BATTERY, DRYER, EV, HVAC, LOADS, PV, REFRIGERATOR, SHEDDABLE, WATER_HEATER
 from tieline.sim.weather import Weather
@@ -31,13 +31,13 @@ def fleet(seed: int = 7, hour: float = 0, homes: int = 60) -> Fleet:
     return _warm(seed, hour, homes).twin()
 
 
-def held(of: Fleet, rows: Sequence[int] = SHEDDABLE, limit_kw: float = 0.0) -> Array:
+def held(of: Fleet, rows: Sequence[int] = SHEDDABLE, limit_kw: float = 0.0, panel_kw: float = FREE) -> Held:
     limits = np.full(of.stock.rated_kw.T.shape, FREE)
     limits[:, list(rows)] = limit_kw
-    return limits
+    return Held(limits, np.full(len(limits), panel_kw))
 
 
-def run(of: Fleet, minutes: int, limits: Array | None = None, each: int = 15) -> list[Step]:
+def run(of: Fleet, minutes: int, limits: Held | None = None, each: int = 15) -> list[Step]:
     return [of.step(of.at + timedelta(minutes=each), limits) for _ in range(minutes // each)]
 
 
@@ -151,10 +151,45 @@ def test_without_commands_the_twin_is_the_same_and_limits_that_bind_nothing_chan
 
 def test_commands_to_one_home_leave_the_others_exactly_as_they_were() -> None:
     of = fleet(hour=16)
-    twin, limits = of.twin(), np.full(of.stock.rated_kw.T.shape, FREE)
-    limits[3, list(SHEDDABLE)] = 0.0
+    twin, limits = of.twin(), held(of, rows=[])
+    limits.loads[3, list(SHEDDABLE)] = 0.0
     for a, b in zip(run(of, 240, limits), run(twin, 240), strict=True):
         assert np.array_equal(np.delete(a.power_kw, 3, axis=0), np.delete(b.power_kw, 3, axis=0))
+
+
+def test_a_panel_is_held_to_its_limit_and_what_is_withheld_is_told() -> None:
+    of = fleet(homes=200, hour=19)
+    twin = of.twin()
+    minute = of.at + timedelta(minutes=1)
+    tight, free = of.step(minute, held(of, rows=[], panel_kw=3.0)), twin.step(minute)
+    fixed = np.delete(tight.power_kw, SHEDDABLE, axis=1).sum(axis=1)
+    assert np.all(tight.meter_kw <= np.maximum(3.0, fixed) + 1e-9)
+    assert np.all(tight.power_kw[:, list(SHEDDABLE[:4])] >= -1e-9)
+    np.testing.assert_allclose(tight.power_kw + tight.withheld_kw, free.power_kw, atol=1e-9)
+    np.testing.assert_array_equal(tight.shed, tight.withheld_kw > 0)
+    assert tight.shed.any()
+    assert not free.withheld_kw.any()
+
+
+def test_how_long_a_load_could_stay_down_shrinks_while_it_is_held() -> None:
+    of = fleet(homes=200, hour=20)
+    first, second = run(of, 60, held(of), each=30)
+    parked = of.state.ev_home & (of.stock.rated_kw[EV] > 0) & (second.hold_s[:, EV] > 0)
+    assert parked.any()
+    np.testing.assert_allclose(first.hold_s[parked, EV] - second.hold_s[parked, EV], 1800, atol=120)
+    assert np.all(np.isinf(second.hold_s[:, [DRYER, BATTERY, REFRIGERATOR]]))
+    assert np.all(second.hold_s >= 0)
+    warm = of.state.tank_kwh > physics.LUKEWARM * of.stock.tank_kwh
+    np.testing.assert_array_equal(second.hold_s[:, WATER_HEATER] > 0, warm)
+
+
+def test_a_load_held_no_longer_than_it_can_stay_down_is_still_comfortable() -> None:
+    of = fleet(homes=200, hour=18)
+    estimate = of.step(of.at + timedelta(minutes=1)).hold_s[:, WATER_HEATER]
+    run(of, 15, held(of, rows=[WATER_HEATER]))
+    long = estimate > 2 * 900  # twice: what is used changes with the hour
+    assert long.any()
+    assert np.all(of.state.tank_kwh[long] >= physics.LUKEWARM * of.stock.tank_kwh[long])
 
 
 def test_an_event_sheds_and_then_rebounds() -> None:

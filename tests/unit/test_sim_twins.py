@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tieline.sim.homes import Fleet, warmed_up
-from tieline.sim.routine import Array
+from tieline.sim.homes import Fleet, Held, warmed_up
 from tieline.sim.stock import SHEDDABLE
 from tieline.sim.twins import Report, Snapshot, Twins, after
 
@@ -19,17 +18,17 @@ WARM = warmed_up(10, 7, START, zone="America/Los_Angeles", latitude=36.74, longi
 def twins(fleet: Fleet | None = None, *, start: datetime | None = None, end: datetime | None = None) -> Twins:
     """A fleet that holds everything down from `start` to `end`."""
 
-    def limits(at: datetime) -> Array | None:
+    def held(at: datetime) -> Held | None:
         if start is None or end is None or not start <= at < end:
             return None
-        matrix = np.full(WARM.stock.rated_kw.T.shape, np.inf)
-        matrix[:, list(SHEDDABLE)] = 0.0
-        return matrix
+        loads = np.full(WARM.stock.rated_kw.T.shape, np.inf)
+        loads[:, list(SHEDDABLE)] = 0.0
+        return Held(loads, np.full(len(loads), np.inf))
 
     def change(at: datetime) -> datetime | None:
         return min((edge for edge in (start, end) if edge and edge > at), default=None)
 
-    return Twins(fleet or WARM.twin(), report_every=60, loads_every=90, limits=limits, change=change)
+    return Twins(fleet or WARM.twin(), report_every=60, loads_every=90, held=held, change=change)
 
 
 def reports(pair: Twins, now: datetime) -> list[Report]:
@@ -84,6 +83,7 @@ def test_a_snapshot_tells_what_was_held_down_since_the_last() -> None:
     pair = twins(start=start, end=start + timedelta(seconds=10))
     first, second, third = [d for d in pair.advance(START + timedelta(seconds=200)) if isinstance(d, Snapshot)]
     assert [bool(snapshot.shed.any()) for snapshot in (first, second, third)] == [False, True, False]
+    assert [bool(snapshot.withheld_kw.any()) for snapshot in (first, second, third)] == [False, True, False]
 
 
 @given(st.integers(0, 10**9), st.integers(1, 900))

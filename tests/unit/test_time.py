@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieline.base.errors import Refused
-from tieline.base.time import Anchor, RatedClock, Span, VirtualClock, from_micros, iso, micros, parse_instant
+from tieline.base.time import Anchor, RatedClock, Span, VirtualClock, from_micros, iso, later, micros, parse_instant
 
 NOON = datetime(2026, 7, 15, 12, tzinfo=UTC)
 instants = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  zoned by st
@@ -24,6 +24,13 @@ def test_an_instant_survives_its_text_and_its_column(at: datetime) -> None:
 def test_an_instant_without_a_zone_or_none_at_all_is_refused(text: str) -> None:
     with pytest.raises(Refused):
         parse_instant(text)
+
+
+@given(instants, instants)
+def test_a_change_is_later_than_the_one_before_it(now: datetime, before: datetime) -> None:
+    changed = later(now, than=before)
+    assert changed > before
+    assert changed == now or (now <= before and micros(changed) == micros(before) + 1)
 
 
 def test_a_span_has_its_start_but_not_its_end() -> None:

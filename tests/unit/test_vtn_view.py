@@ -33,8 +33,7 @@ def event(name: str, created: int, modified: int, targets: tuple[str, ...] = ())
 
 
 def told(thing: Event | Ven | Resource | Program, operation: Operation, *, named: bool = False) -> Change:
-    kind = ObjectType[type(thing).__name__.upper()]
-    return Change(object_type=kind, operation=operation, object_id=thing.id, object=thing, named=named, at=T0)
+    return Change.of(operation, thing, T0, named=named)
 
 
 def view() -> View:

@@ -31,6 +31,10 @@ export interface Ven {
   site_name: string;
   created_at: string;
   online: boolean;
+  presence: Presence;
+  since_at: string | null; // in that state
+  flapping: boolean;
+  left_out: string | null; // why it is not in the fleet's sums
   last_seen_at: string | null;
   power_kw: number | null;
   sheddable_kw: number | null;
@@ -50,6 +54,43 @@ export interface Resource {
 
 export interface VenWithResources extends Ven {
   resources: Resource[];
+}
+
+export type Presence = "never" | "online" | "late" | "offline";
+
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+
+/** A twin in a list; `differs`: not all that is desired is so reported. */
+export interface TwinLine {
+  ven_id: string;
+  name: string;
+  version: number;
+  at: string;
+  differs: boolean;
+}
+
+export interface Twin {
+  ven_id: string;
+  name: string;
+  version: number;
+  at: string;
+  desired: Record<string, Json>;
+  reported: Record<string, Json>;
+  delta: Record<string, Json>;
+  metadata: { desired?: Record<string, Json>; reported?: Record<string, Json> }; // instants in the shape of the states
+}
+
+export interface DirectCommand {
+  command_id: string;
+  ven_id: string;
+  op: string;
+  request: { resource_id?: string | null; limit_kw?: number | null; end_at?: string | null };
+  state: "sent" | "accepted" | "refused" | "opted_out" | "expired" | "unanswered";
+  issued_at: string;
+  expires_at: string;
+  answered_at: string | null;
+  reason: string;
+  values: Record<string, boolean | number | string | null> | null;
 }
 
 export interface Declaration {
@@ -103,6 +144,7 @@ export const ROW_STATES = [
   "sent",
   "acked",
   "acting",
+  "metered",
   "restoring",
   "restored",
   "opted_out",
@@ -128,6 +170,7 @@ export interface GridEvent {
   name: string | null;
   signals: string[]; // the OpenADR payload types that it carries
   targets: string[]; // none: it is meant for everybody
+  delivered_kw: number | null; // what its loads give up, by their readings; null until they show it
 }
 
 export type ReportState = "expected" | "received" | "late" | "missing" | "not_wanted";
@@ -161,7 +204,49 @@ export interface LedgerRow {
   sent_at: string | null;
   acked_at: string | null;
   acting_at: string | null;
+  metered_at: string | null;
   restored_at: string | null;
+  escalated_at: string | null;
+  delivered_kw: number | null; // what it was last seen to give up
+}
+
+/** One look at an event: what was asked and what was given up, in kW. */
+export interface Look {
+  at: string;
+  target_kw: number;
+  delivered_kw: number;
+  expected_kw: number;
+  headroom_kw: number; // what could be called beyond
+  held: number;
+}
+
+export interface Plan {
+  plan_id: number;
+  at: string;
+  target_kw: number;
+  expected_kw: number; // without it
+  headroom_kw: number;
+  called_kw: number;
+  called: number;
+  released: number;
+  cost: number;
+  gap: number; // at most so much dearer than the best, as a share
+  method: string;
+}
+
+export interface Why {
+  ven_id: string;
+  resource_id: string;
+  chosen: boolean;
+  reason: string;
+  kw: number;
+  rank: number; // 0: it may not be called
+  said: string;
+}
+
+export interface PlanShown extends Page<Why> {
+  plans: Plan[];
+  plan_id: number | null;
 }
 
 export interface Baseline {

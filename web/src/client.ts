@@ -68,8 +68,11 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await response.json()) as T;
 }
 
-export async function post<T>(path: string, body?: unknown): Promise<T> {
-  const init: RequestInit = { method: "POST", signal: AbortSignal.timeout(30_000) };
+export const post = <T>(path: string, body?: unknown): Promise<T> => send<T>("POST", path, body);
+export const patch = <T>(path: string, body: unknown): Promise<T> => send<T>("PATCH", path, body);
+
+async function send<T>(method: string, path: string, body: unknown): Promise<T> {
+  const init: RequestInit = { method, signal: AbortSignal.timeout(30_000) };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers = { "Content-Type": "application/json" };

@@ -4,6 +4,7 @@ The digest 9f86d0… is the object 9f/86/9f86d0…; an object is written whole o
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import re
@@ -114,6 +115,11 @@ class ObjectBlobs:
             except FileNotFoundError:
                 return False
             return True
+
+    async def forget(self, digest: str) -> None:
+        async with self._asked():
+            with contextlib.suppress(FileNotFoundError):
+                await obstore.delete_async(self._store, _key(digest))
 
     async def ready(self) -> None:
         """Raises `Unready` when the store cannot be reached or, for a folder, not be written."""

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,13 +17,18 @@ from tieline.dispatch import part as dispatch
 from tieline.dispatch.model import Policy
 from tieline.feeds import part as feeds
 from tieline.identity import part as identity
-from tieline.ports import Log
+from tieline.identity.devices import Door
+from tieline.ports import Entry, Log
 from tieline.registry import part as registry
+from tieline.registry.twins import part as twins
 from tieline.settings import Settings
 from tieline.settlement import part as settlement
 from tieline.telemetry import part as telemetry
 from tieline.telemetry.fleet import Fleet
-from tieline.telemetry.model import Limits
+from tieline.telemetry.flood import Bounds
+from tieline.telemetry.flooding import Flooding
+from tieline.telemetry.model import Dead, Limits
+from tieline.telemetry.presence.model import Policy as PresencePolicy
 from tieline.telemetry.tail import Tail
 from tieline.vtn import part as vtn
 from tieline.vtn.notifiers import Broker
@@ -32,11 +38,13 @@ if TYPE_CHECKING:
     from tieline.vtn.announce import Announced
 
 PARTS = ("api", "telemetry", "dispatch", "settlement", "vtn")
+BESIDE = {"telemetry": ("statistics", "twins", "flooding"), "dispatch": ("flooding",)}
+"""Parts of slices' own that run wherever the messages of devices are taken in."""
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 class Mounted:
-    """ASGI: what lies below a path of `mounts` is its application's, all else `rest`'s."""
+    """ASGI: what lies below a path of `mounts` is its application's, all else `rest`'s; every answer is timed."""
 
     def __init__(self, rest: Litestar, mounts: Mapping[str, Asgi]) -> None:
         self.rest = rest
@@ -45,7 +53,7 @@ class Mounted:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope.get("path", "")
         app = next((app for below, app in self._mounts if path.startswith(below)), self.rest)
-        await app(scope, receive, send)
+        await doors.timed(app, scope, receive, send)
 
 
 class Process(msgspec.Struct):
@@ -62,17 +70,23 @@ def assemble(settings: Settings, ports: Ports, names: Sequence[str]) -> Process:
         raise Refused(f"there is no part {', '.join(unknown)}: choose of {', '.join(PARTS)}")
     seals = "telemetry" in names
     tail = Tail(ports.log, ports.series, seals=seals, seal_seconds=settings.series_seal_seconds)
-    fleet = Fleet(ports.rows, tail, ports.clock, settings.online_s)
+    fleet = Fleet(ports.rows, tail, ports.clock, settings.online_s, _presence(settings))
     parts = _parts(settings, ports, tail, fleet)
     tasks = [
         Task("outbox", ports.outbox.run),
         Task("clock", ports.shared_clock.watch),
         *parts["values"].tasks,
-        *[task for name in names if name in parts for task in parts[name].tasks],
+        *parts["identity"].tasks,
+        *[task for own in _with_beside(names) if own in parts for task in parts[own].tasks],
     ]
     http = _http(settings, ports, fleet, parts if "api" in names else {})
     mounts = {path: app for name in names if name in parts for path, app in parts[name].mounts.items()}
     return Process(tasks, Mounted(http, mounts), tail)
+
+
+def _with_beside(names: Sequence[str]) -> list[str]:
+    """Each once."""
+    return list(dict.fromkeys(own for name in names for own in (name, *BESIDE.get(name, ()))))
 
 
 class _WithBroker:
@@ -94,6 +108,7 @@ def _http(settings: Settings, ports: Ports, fleet: Fleet, parts: Mapping[str, Pa
         "rows": ports.rows,
         "series": ports.series,
         "blobs": ports.blobs,
+        "documents": ports.documents,
     }
 
     def index(called: str) -> api.Index:
@@ -130,6 +145,33 @@ def _notifying(settings: Settings, ports: Ports) -> Broker:
     return Broker([f"{scheme}://{host}:{ports.mqtt_port}"], ports.door.authentication)
 
 
+def _identity(settings: Settings, ports: Ports) -> Part:
+    host = "" if settings.mqtt_host in EVERY_ADDRESS else ports.mqtt_host
+    door = Door(host, ports.mqtt_port, ports.door.trusted)
+    lasts = timedelta(days=settings.device_certificate_days)
+    return identity.part(ports.log, ports.rows, ports.wall, door, ports.door.certifier, ports.sessions, lasts)
+
+
+def _flooding(settings: Settings, ports: Ports) -> Flooding:
+    bounds = Bounds(settings.flood_per_s, settings.flood_burst, settings.flood_pause_s)
+    return Flooding(ports.log, ports.rows, ports.refused, ports.clock, ports.wall, bounds)
+
+
+def _twins(ports: Ports, flooding: Flooding) -> Part:
+    async def refuse(entry: Entry, ven_id: str, reason: str, detail: str) -> None:
+        await flooding.refuse(entry, ven_id, Dead(reason, detail))
+
+    def said_at(entry: Entry) -> datetime:
+        return ports.clock.anchor.read(entry.said_at.timestamp())
+
+    publish = ports.publisher.publish
+    return twins.part(ports.log, ports.rows, ports.documents, ports.clock, publish, refuse, said_at, flooding)
+
+
+def _presence(settings: Settings) -> PresencePolicy:
+    return PresencePolicy(gone_s=settings.presence_gone_s)
+
+
 def _gateway(settings: Settings, limits: Limits) -> vtn.Options:
     return vtn.Options(
         zone=settings.zone,
@@ -162,21 +204,27 @@ def _parts(settings: Settings, ports: Ports, tail: Tail, fleet: Fleet) -> dict[s
         resend_s=settings.resend_s,
         escalate_s=settings.escalate_s,
         online_s=settings.online_s,
-        reserve=settings.reserve,
+        look_s=settings.look_s,
+        meter_s=settings.meter_s,
+        tolerance=settings.tolerance,
     )
-    log_, rows, series, blobs, clock = ports.log, ports.rows, ports.series, ports.blobs, ports.clock
+    log_, rows, series, refused, clock = ports.log, ports.rows, ports.series, ports.refused, ports.clock
+    flooding = _flooding(settings, ports)  # one: a device may send all that it may by one way
     parts = [
-        identity.part(ports.door.trusted, ports.door.certifier),
+        _identity(settings, ports),
         registry.part(),
-        telemetry.part(log_, rows, series, blobs, clock, limits),
+        _twins(ports, flooding),
+        telemetry.part(log_, rows, series, refused, clock, limits, flooding, _presence(settings)),
+        telemetry.floods(flooding),
+        telemetry.statistics(log_, rows, series, clock, fleet),
         telemetry.reading(tail, fleet),
         feeds.part(),
-        dispatch.part(log_, rows, series, blobs, clock, ports.publisher.publish, policy),
+        dispatch.part(log_, rows, series, clock, ports.publisher.publish, policy, flooding),
         settlement.part(rows, series, clock, delay_s=settings.settle_delay_s),
         vtn.part(
             log_,
             rows,
-            blobs,
+            refused,
             clock,
             ports.identity,
             ports.publisher.publish,

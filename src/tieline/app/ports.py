@@ -5,15 +5,19 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol, TypedDict
 
 import msgspec
+import structlog
 from nats.aio.client import Client
 
 from tieline import metrics
 from tieline.adapters.blobs import ObjectBlobs
 from tieline.adapters.nats.callout import AuthCallout
+from tieline.adapters.nats.configuration import SYSTEM_USER
 from tieline.adapters.nats.connection import connect
+from tieline.adapters.nats.documents import NatsDocuments
 from tieline.adapters.nats.log import NatsLog
 from tieline.adapters.nats.mqtt import MqttPublisher
-from tieline.adapters.nats.server import NatsServer
+from tieline.adapters.nats.server import HANDSHAKE, NatsServer
+from tieline.adapters.nats.sessions import Sessions
 from tieline.adapters.series import DeltaSeries
 from tieline.adapters.series import Limits as SeriesLimits
 from tieline.adapters.sql.clock import SharedClock
@@ -21,17 +25,22 @@ from tieline.adapters.sql.outbox import Outbox
 from tieline.adapters.sql.postgres import PostgresRows
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.app.door import Door, opened_door
-from tieline.base.access import Caller, Decide, Grant
+from tieline.base.access import Caller, Decide
 from tieline.base.errors import Refused
 from tieline.base.time import Clock, RatedClock
 from tieline.dispatch import mqtt as dispatch_mqtt
 from tieline.identity import mqtt as identity_mqtt
 from tieline.identity import part as identity_part
+from tieline.identity.model import Denied
 from tieline.identity.part import Identity
 from tieline.identity.verification import Verifier
-from tieline.ports import Blobs, Log, Rows, Series
+from tieline.ports import Blobs, Documents, Log, Rows, Series
+from tieline.registry.twins import mqtt as twins_mqtt
 from tieline.settings import Settings
 from tieline.telemetry import intake
+from tieline.telemetry.presence import mqtt as presence_mqtt
+
+log = structlog.get_logger(__name__)
 
 
 class Store(msgspec.Struct):
@@ -40,6 +49,7 @@ class Store(msgspec.Struct):
     rows: SqliteRows | PostgresRows
     series: Series
     blobs: Blobs
+    refused: Blobs  # of dead letters alone, whose bytes are forgotten in time
     clock: RatedClock
     shared_clock: SharedClock
 
@@ -55,10 +65,13 @@ class Ports(msgspec.Struct):
     """Everything a part may be given."""
 
     log: Log
+    documents: Documents
     rows: Rows
     series: Series
     blobs: Blobs
+    refused: Blobs
     clock: RatedClock
+    wall: Clock  # of tokens and certificates, be the platform's a simulated one: other machines read them
     shared_clock: SharedClock
     publisher: MqttPublisher
     outbox: Outbox
@@ -66,6 +79,7 @@ class Ports(msgspec.Struct):
     mqtt_host: str
     mqtt_port: int
     door: Door
+    sessions: Sessions | None
     connection: Connection
     broker_ready: Callable[[], None]
 
@@ -85,7 +99,7 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
         await shared.open(settings.clock_speed, settings.clock_start_at)
         series = _series(settings)
         try:
-            yield Store(rows, series, _blobs(settings), clock, shared)
+            yield Store(rows, series, _blobs(settings, "blobs"), _blobs(settings, "refused"), clock, shared)
         finally:
             await series.close()
 
@@ -99,11 +113,11 @@ def _series(settings: Settings) -> DeltaSeries:
     return DeltaSeries.in_bucket(bucket, prefix=f"{prefix}series", cache=cache, limits=limits, **_s3(settings))
 
 
-def _blobs(settings: Settings) -> ObjectBlobs:
+def _blobs(settings: Settings, named: str) -> ObjectBlobs:
     if not settings.objects:
-        return ObjectBlobs.folder(settings.folder / "blobs")
+        return ObjectBlobs.folder(settings.folder / named)
     bucket, prefix = _bucket(settings)
-    return ObjectBlobs.s3(bucket, prefix=f"{prefix}blobs", **_s3(settings))
+    return ObjectBlobs.s3(bucket, prefix=f"{prefix}{named}", **_s3(settings))
 
 
 class _S3(TypedDict):
@@ -136,6 +150,8 @@ class Broker(msgspec.Struct):
     urls: list[str]
     user: str
     password: str
+    system_user: str
+    system_password: str
     issuer_seed: str
     mqtt_host: str
     mqtt_port: int
@@ -143,22 +159,27 @@ class Broker(msgspec.Struct):
     ready: Callable[[], None]
 
 
+def _theirs(settings: Settings, door: Door) -> Broker:
+    return Broker(
+        urls=[url.strip() for url in settings.nats_urls.split(",")],
+        user=settings.nats_user,
+        password=settings.nats_password,
+        system_user=settings.nats_system_user,
+        system_password=settings.nats_system_password,
+        issuer_seed=settings.nats_issuer_seed,
+        mqtt_host=settings.mqtt_host,
+        mqtt_port=settings.mqtt_port,
+        door=door,
+        ready=lambda: None,
+    )
+
+
 @contextlib.asynccontextmanager
 async def _broker(settings: Settings, rows: Rows, wall: Clock) -> AsyncIterator[Broker]:
     """The NATS servers that the settings name, or a child of our own, kept running."""
     door = await opened_door(settings, rows, wall)
     if settings.nats_urls:
-        urls = [url.strip() for url in settings.nats_urls.split(",")]
-        yield Broker(
-            urls,
-            settings.nats_user,
-            settings.nats_password,
-            settings.nats_issuer_seed,
-            settings.mqtt_host,
-            settings.mqtt_port,
-            door,
-            lambda: None,
-        )
+        yield _theirs(settings, door)
         return
     server = NatsServer(
         settings.folder / "nats",
@@ -167,7 +188,7 @@ async def _broker(settings: Settings, rows: Rows, wall: Clock) -> AsyncIterator[
         mqtt_port=None if settings.mqtt_port == 1883 else settings.mqtt_port,
         tls=door.served(),
         sync_interval=settings.log_sync,
-        on_violation=lambda _: metrics.BROKER_VIOLATIONS.inc(),
+        on_violation=_violated,
     )
     await server.start()
     try:
@@ -175,6 +196,8 @@ async def _broker(settings: Settings, rows: Rows, wall: Clock) -> AsyncIterator[
             [server.url],
             server.user,
             server.password,
+            SYSTEM_USER,
+            server.system_password,
             server.issuer_seed,
             server.mqtt_host,
             server.mqtt_port,
@@ -185,15 +208,43 @@ async def _broker(settings: Settings, rows: Rows, wall: Clock) -> AsyncIterator[
         await server.stop()
 
 
-def _decide(settings: Settings, rows: Rows, verifier: Verifier) -> Decide:
-    decided = identity_mqtt.decide(settings.mqtt_auth, rows, verifier)
+def _denied(caller: Caller, why: Denied) -> None:
+    metrics.CONNECT_DENIED.labels(why).inc()
+    name = caller.proof.name if caller.proof else caller.user
+    log.warning("a connection was refused", reason=why.value, who=name[:80], mqtt_client_id=caller.mqtt_client_id[:80])
 
-    async def decide(caller: Caller) -> Grant | None:
-        if (grant := await decided(caller)) is None:
-            metrics.CONNECT_DENIED.inc()
-        return grant
 
-    return decide
+def _violated(line: str) -> None:
+    """A line of the server's log: of whoever showed no good certificate the callout is never asked."""
+    if HANDSHAKE not in line:
+        metrics.BROKER_VIOLATIONS.inc()
+        return
+    metrics.CONNECT_DENIED.labels(Denied.BAD_CERTIFICATE).inc()
+    log.warning("a connection was refused", reason=Denied.BAD_CERTIFICATE.value, said=line[-300:])
+
+
+def _decide(settings: Settings, rows: Rows, wall: Clock, verifier: Verifier) -> Decide:
+    return identity_mqtt.decide(settings.mqtt_auth, rows, wall, verifier, _denied)
+
+
+async def _callout(broker: Broker, decide: Decide) -> tuple[AuthCallout, Client]:
+    """On a line of its own: however busy the Log is, a device that connects is answered at once."""
+    line = await connect(broker.urls, user=broker.user, password=broker.password, name="tieline-callout")
+    return AuthCallout(line, decide, issuer_seed=broker.issuer_seed), line
+
+
+@contextlib.asynccontextmanager
+async def _sessions(broker: Broker) -> AsyncIterator[Sessions | None]:
+    """None on servers of others whose system account is not told."""
+    if not broker.system_user:
+        log.warning("whoever is revoked stays connected until it leaves: set TIELINE_NATS_SYSTEM_USER and its password")
+        yield None
+        return
+    line = await connect(broker.urls, user=broker.system_user, password=broker.system_password, name="tieline-system")
+    try:
+        yield Sessions(line)
+    finally:
+        await line.close()
 
 
 def _publisher(settings: Settings, broker: Broker) -> MqttPublisher:
@@ -201,49 +252,47 @@ def _publisher(settings: Settings, broker: Broker) -> MqttPublisher:
     return MqttPublisher(broker.mqtt_host, broker.mqtt_port, user=broker.user, password=broker.password, tls=tls)
 
 
+GROUPS = [
+    *[(subject, intake.GROUP) for subject in intake.SUBJECTS.values()],
+    (dispatch_mqtt.SUBJECT, dispatch_mqtt.GROUP),
+    (presence_mqtt.SUBJECT, presence_mqtt.GROUP),
+    *[(subject, twins_mqtt.GROUP) for subject in twins_mqtt.SUBJECTS],
+]
+"""The broker keeps a device's message only for groups that it knows of: they come before the devices."""
+
+
 async def _log(settings: Settings, connection: Client) -> NatsLog:
-    log = await NatsLog.open(connection, replicas=settings.log_replicas)
-    # The broker keeps a device's message only for groups that it knows of: they come before the devices.
-    for subject in intake.SUBJECTS.values():
-        await log.prepare(subject, group=intake.GROUP)
-    await log.prepare(dispatch_mqtt.SUBJECT, group=dispatch_mqtt.GROUP)
-    return log
+    opened = await NatsLog.open(connection, replicas=settings.log_replicas)
+    for subject, group in GROUPS:
+        await opened.prepare(subject, group=group)
+    return opened
 
 
 @contextlib.asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Ports]:
     """Every port, open and usable; closed again in reverse order."""
-    # Tokens and certificates keep the wall's time, be the platform's a simulated one: other machines read them.
     wall = RatedClock()
-    async with opened_store(settings) as store, _broker(settings, store.rows, wall) as broker:
+    async with (
+        opened_store(settings) as store,
+        _broker(settings, store.rows, wall) as broker,
+        _sessions(broker) as sessions,
+    ):
         connection = await connect(broker.urls, user=broker.user, password=broker.password)
         who = identity_part.identity(store.rows, wall, settings)
         publisher = _publisher(settings, broker)
-        # A line of its own: however busy the Log is, a device that connects is answered at once.
-        asking = await connect(broker.urls, user=broker.user, password=broker.password, name="tieline-callout")
-        callout = AuthCallout(asking, _decide(settings, store.rows, who.verifier), issuer_seed=broker.issuer_seed)
+        callout, line = await _callout(broker, _decide(settings, store.rows, wall, who.verifier))
         try:
             await publisher.start()
             events = await _log(settings, connection)
             await callout.start()
             yield Ports(
-                events,
-                store.rows,
-                store.series,
-                store.blobs,
-                store.clock,
-                store.shared_clock,
-                publisher,
-                Outbox(store.rows, events),
-                who,
-                broker.mqtt_host,
-                broker.mqtt_port,
-                broker.door,
-                connection,
-                broker.ready,
-            )
+                events, await NatsDocuments.open(connection, replicas=settings.log_replicas),
+                store.rows, store.series, store.blobs, store.refused, store.clock, wall, store.shared_clock,
+                publisher, Outbox(store.rows, events), who,
+                broker.mqtt_host, broker.mqtt_port, broker.door, sessions, connection, broker.ready,
+            )  # fmt: skip
         finally:
             await callout.stop()
             await publisher.stop()
-            await asking.close()
+            await line.close()
             await connection.close()

@@ -35,12 +35,14 @@ class Caller(msgspec.Struct, frozen=True):
 
 class Grant(msgspec.Struct, frozen=True):
     """Exact MQTT topics; to hear a place and all below it, `#` is the last level. An empty tuple grants nothing. At
-    `until`, an instant, the broker disconnects. Raises `Refused` for anything but plain levels: a character that the
-    broker reads as syntax would widen the grant."""
+    `until`, an instant, the broker disconnects. Under `label` the broker lists the connection, so that it can be found
+    again. Raises `Refused` for anything but plain levels: a character that the broker reads as syntax would widen the
+    grant."""
 
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
     until: datetime | None = None
+    label: str = ""
 
     def __post_init__(self) -> None:
         for topic in (*self.publish, *(topic.removesuffix("/#") for topic in self.subscribe)):
@@ -48,6 +50,14 @@ class Grant(msgspec.Struct, frozen=True):
                 raise Refused(f"topic {topic[:80]!r} is not 1 to 8 levels of A-Z a-z 0-9 _ - joined by /")
         if self.until is not None:
             instant(self.until)
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A connection at the MQTT door: the label of its grant (else its user), and where in the broker it is."""
+
+    label: str
+    server: str
+    cid: int
 
 
 Decide = Callable[[Caller], Awaitable[Grant | None]]

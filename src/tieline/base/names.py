@@ -1,6 +1,7 @@
 """Names that travel between machines: which are legal, and how others are escaped into legal ones."""
 
 import re
+import secrets
 from typing import Annotated
 
 import msgspec
@@ -12,6 +13,11 @@ SERIES_PATTERN = r"^[A-Za-z0-9_~-]{1,64}(\.[A-Za-z0-9_~-]{1,64}){0,5}$(?!\n)"
 
 Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="1 to 64 of A-Z a-z 0-9 _ -")]
 SeriesId = Annotated[str, msgspec.Meta(pattern=SERIES_PATTERN, description="dotted, unit last: home-7.hvac.power_kw")]
+
+
+def new_id() -> str:
+    """One that nobody has and nobody guesses: 24 of 0-9 a-f."""
+    return secrets.token_hex(12)
 
 
 def is_id(text: str) -> bool:
@@ -42,3 +48,13 @@ def reported_series(ven_id: str, resource_id: str | None, what: str) -> str:
 def sheddable_series(ven_id: str, resource_id: str) -> str:
     """The id of the series of what a load could give up of what it draws."""
     return f"{ven_id}.{resource_id}.sheddable_kw"
+
+
+def hold_series(ven_id: str, resource_id: str) -> str:
+    """The id of the series of how long a load could stay down."""
+    return f"{ven_id}.{resource_id}.hold_s"
+
+
+def withheld_series(ven_id: str, resource_id: str) -> str:
+    """The id of the series of what a load would draw beyond what it does, were it not held down."""
+    return f"{ven_id}.{resource_id}.withheld_kw"

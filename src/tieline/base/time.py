@@ -142,6 +142,11 @@ def instant(at: datetime) -> datetime:
         raise Refused(f"{at.isoformat()} is not within the years 1 to 9999 of UTC") from None
 
 
+def later(now: datetime, *, than: datetime) -> datetime:
+    """Now, or just after an instant that now is not past: of two changes at once each has a time of its own."""
+    return max(than + MICROSECOND, now)
+
+
 def parse_instant(text: str, what: str = "instant") -> datetime:
     """An RFC 3339 instant. Raises `Refused` when it is none or has no zone."""
     try:

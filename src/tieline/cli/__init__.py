@@ -6,7 +6,7 @@ import click
 
 from tieline import __version__
 from tieline.base.errors import TielineError
-from tieline.cli import authority, baseline, client, customer, platform, ven
+from tieline.cli import authority, baseline, client, command, customer, device, event, fleet, platform, twin, ven
 
 
 class _Group(click.Group):
@@ -41,4 +41,6 @@ customer.add_to(main)
 client.add_to(main)
 authority.add_to(main)
 baseline.add_to(main)
+for part in (event, fleet, device, twin, command):
+    part.add_to(main)
 ven.add_to(customer.ven)

@@ -74,18 +74,20 @@ def show(pem: bool, as_json: bool) -> None:
 def issue(name: str, out: Path, as_json: bool) -> None:
     """Write a short-lived client certificate for a VEN or OAuth2 client: NAME.pem, NAME.key and ca.pem."""
     from tieline.app.door import opened_door
-    from tieline.identity import reads
+    from tieline.identity import model, reads
 
-    def known(reader: "Reader") -> bool:
-        return reads.has_credential(reader, name) or reads.find_client(reader, name) is not None
+    def purpose(reader: "Reader") -> str:
+        if (generation := reads.generation(reader, name)) is not None:
+            return model.device_purpose(generation)
+        if reads.find_client(reader, name) is None:
+            raise NotFound(f"there is no VEN and no client {name!r} that a certificate could be for")
+        return model.CLIENT
 
     async def work(settings: "Settings", rows: "Rows") -> tuple["Issued", str]:
         door = await opened_door(settings, rows, RatedClock())
         if door.certifier is None:
             raise Refused("nobody shows a certificate here: set TIELINE_MQTT_AUTH=certificate")
-        if not await rows.read(known):
-            raise NotFound(f"there is no VEN and no client {name!r} that a certificate could be for")
-        return door.certifier.for_client(name), door.trusted
+        return door.certifier.for_client(name, await rows.read(purpose)), door.trusted
 
     issued, trusted = _on_rows(work)
     out.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ import click
 
 from tieline.base.errors import Refused
 from tieline.base.time import RatedClock, iso
+from tieline.cli import agent
 from tieline.cli.printing import show
 
 if TYPE_CHECKING:
@@ -200,5 +201,6 @@ def _shown(held: "Held | None") -> dict[str, Any] | None:
 
 
 def add_to(group: click.Group) -> None:
+    agent.add_to(group)
     for command in (run, discover):
         group.add_command(command)

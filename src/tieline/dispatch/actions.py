@@ -1,49 +1,43 @@
 """The transitions of an event and its ledger, each within a transaction; its news is told when it commits."""
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from tieline import metrics
-from tieline.base.errors import NotFound
-from tieline.base.units import Kilowatts
 from tieline.dispatch import reads, store
+from tieline.dispatch.calling import next_call
+from tieline.dispatch.entering import move, stir, tell
+from tieline.dispatch.hearing import hear, hear_many
+from tieline.dispatch.holding import Decision, Look
+from tieline.dispatch.metered import RETURNED, Load
 from tieline.dispatch.model import (
     CLOSED,
     DECLINED,
+    HELD,
     OPEN,
+    UNDECIDED,
     Event,
     EventState,
-    EventView,
     LedgerRow,
-    Policy,
     RowState,
+    VenCall,
 )
-from tieline.dispatch.planning import Headroom, plan
+from tieline.dispatch.told import Delivery, PlanTold, packed
 from tieline.ports import Transaction
-from tieline.wires.mqtt.messages import Ack, Answer, Op
+from tieline.wires.mqtt.messages import Answer
 
-UNDECIDED = (RowState.PLANNED, RowState.SENT)
+__all__ = [
+    "act", "begin", "close", "give_back", "give_up", "hear", "hear_many", "hold", "opt_out", "put_off", "send", "tell",
+]  # fmt: skip
 LONGEST_CAUSE = 400
-ANSWERED = {
-    Answer.ACCEPTED: RowState.ACKED,
-    Answer.OPTED_OUT: RowState.OPTED_OUT,
-    Answer.REFUSED: RowState.REFUSED,
-    Answer.EXPIRED: RowState.EXPIRED,
-}
-
-
-# --- the transitions of an event --------------------------------------------------------------------------------------
-
-
-def tell(tx: Transaction, event_id: str, what: str) -> EventView:
-    """Say on the Log how the event now stands."""
-    view = reads.the_view(tx, event_id)
-    tx.say(f"news.event.{what}", msgspec.json.encode(view))
-    return view
+PLANS_KEPT = 10
+"""So many of the newest plans of an event keep the reason of every load."""
+NOTICED_KW = 0.05
+"""A smaller change of what a load is seen to give up is not written down."""
 
 
 def _was_changed(current: Event, event: Event) -> bool:
@@ -51,51 +45,102 @@ def _was_changed(current: Event, event: Event) -> bool:
     return current.modified_at != event.modified_at
 
 
-def choose(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: datetime, reserve: float = 0.0) -> None:
-    """Plan the event over the headroom, once, with a reserve; loads held by another event are not called, nor those
-    that opted out of this one already."""
+# --- holding the target -----------------------------------------------------------------------------------------------
+
+
+def hold(tx: Transaction, event: Event, look: Look) -> bool:
+    """Enter what a look found and decided. Whether it still counted: not where the event was changed, or somebody else
+    looked, in between."""
     current = reads.the_event(tx, event.event_id)
-    if current.planned_at is not None or current.state not in OPEN or _was_changed(current, event):
-        return
-    gone = reads.held_loads(tx) | {(row.ven_id, row.resource_id) for row in reads.ledger_of(tx, event.event_id)}
-    chosen = plan(
-        Kilowatts(event.target_kw * (1 + reserve)), [h for h in headroom if (h.ven_id, h.resource_id) not in gone]
-    )
-    _add(tx, event, chosen, "", now)
-    store.set_event(tx, event.event_id, planned_at=now)
-    tell(tx, event.event_id, "planned")
+    if current.state not in OPEN or _was_changed(current, event) or current.looked_at != event.looked_at:
+        return False
+    _see(tx, event, look)
+    decided = look.decision
+    if decided.released:
+        _release(tx, event.event_id, decided.released, look.at)
+    if decided.called:
+        _call(tx, event, decided, look.at)
+    first = current.planned_at is None
+    store.set_event(tx, event.event_id, looked_at=look.at, **({"planned_at": look.at} if first else {}))
+    if first or decided.called or decided.released:
+        _tell_plan(tx, event, look)
+    if look.at >= event.start_at:
+        seen = Delivery(look.at, look.target_kw, look.delivered_kw, look.expected_kw, look.headroom_kw, look.held)
+        store.put_delivery(tx, event.event_id, seen)
+    tell(tx, event.event_id, "planned" if first else "replanned" if decided.called else "progress")
+    return True
 
 
-def choose_again(tx: Transaction, event: Event, headroom: Sequence[Headroom], now: datetime) -> None:
-    """After the time to answer, once, and again when loads opt out later: what is not accepted of the target, and not
-    asked of others since, from VENs that were not asked yet."""
-    current = reads.the_event(tx, event.event_id)
-    if current.replanned_at is not None or current.state not in OPEN:
-        return
-    ledger, held = reads.ledger_of(tx, event.event_id), reads.held_loads(tx)
-    missing = event.target_kw - sum(row.planned_kw for row in ledger if _promised(row, current))
-    asked = {row.ven_id for row in ledger}
-    free = [h for h in headroom if h.ven_id not in asked and (h.ven_id, h.resource_id) not in held]
-    chosen = plan(Kilowatts(missing), free) if missing > 0 else []
-    _add(tx, event, chosen, f"planned again: {missing:.1f} kW of the target were not accepted", now)
-    store.set_event(tx, event.event_id, replanned_at=now)
-    if chosen:
-        tell(tx, event.event_id, "replanned")
+def _see(tx: Transaction, event: Event, look: Look) -> None:
+    """What the readings show of the rows."""
+    shown = [one.row for one in look.given if one.shown and one.row.state is RowState.ACTING]
+    for resource_id, vens in _by_resource((row.ven_id, row.resource_id) for row in shown).items():
+        where = store.of_loads([resource_id])
+        move(tx, event.event_id, vens, [RowState.ACTING], RowState.METERED, look.at, where=where, metered_at=look.at)
+    seen = {(one.row.ven_id, one.row.resource_id): round(one.kw, 3) for one in look.given if _is_news(one.row, one.kw)}
+    store.set_delivered(tx, event.event_id, seen)
 
 
-def _promised(row: LedgerRow, event: Event) -> bool:
-    """Accepted, or asked of a VEN that was called for others' sake and has not answered yet."""
-    later = event.planned_at is not None and row.planned_at > event.planned_at
-    return row.answer == Answer.ACCEPTED or (later and row.state in UNDECIDED)
+def _is_news(row: LedgerRow, kw: float) -> bool:
+    return row.delivered_kw is None or abs(row.delivered_kw - kw) >= NOTICED_KW
 
 
-def _add(tx: Transaction, event: Event, chosen: Iterable[Headroom], cause: str, now: datetime) -> None:
+def _release(tx: Transaction, event_id: str, loads: Iterable[Load], now: datetime) -> None:
+    for resource_id, vens in _by_resource(loads).items():
+        gone: Any = {"where": store.of_loads([resource_id]), "restoring_at": now, "restored_at": None}
+        cause = "released: more was held than asked"
+        move(tx, event_id, vens, HELD, RowState.RESTORING, now, cause=cause, **gone)
+
+
+def _by_resource(loads: Iterable[Load]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for ven_id, resource_id in loads:
+        found[resource_id].append(ven_id)
+    return found
+
+
+def _call(tx: Transaction, event: Event, decided: Decision, now: datetime) -> None:
+    """Those that another transaction took in between are left to the next look."""
+    taken = reads.held_loads(tx)
     rows = [
-        LedgerRow(event.event_id, h.ven_id, h.resource_id, RowState.PLANNED, round(h.kw, 4), cause, planned_at=now)
-        for h in chosen
+        LedgerRow(
+            event_id=event.event_id,
+            ven_id=one.ven_id,
+            resource_id=one.resource_id,
+            state=RowState.PLANNED,
+            planned_kw=one.kw,
+            cause="",
+            planned_at=now,
+            limit_kw=one.limit_kw,
+            reference_kw=one.reference_kw,
+            run_min=one.run_min,
+            reference_at=one.reference_at,
+        )
+        for one in decided.called
+        if (one.ven_id, one.resource_id) not in taken
     ]
     store.add_rows(tx, rows)
     metrics.LEDGER.labels(RowState.PLANNED).inc(len(rows))
+
+
+def _tell_plan(tx: Transaction, event: Event, look: Look) -> None:
+    made, decided = look.decision.plan, look.decision
+    told = PlanTold(
+        at=look.at,
+        target_kw=look.target_kw,
+        expected_kw=look.expected_kw,
+        headroom_kw=look.headroom_kw,
+        called_kw=made.kw if made else 0.0,
+        called=len(decided.called),
+        released=len(decided.released),
+        cost=made.cost if made else 0.0,
+        gap=made.gap if made else 0.0,
+        method=str(made.method) if made else "release",
+    )
+    store.add_plan(tx, event.event_id, told, packed(decided.explained), keep=PLANS_KEPT)
+
+
+# --- the transitions of an event --------------------------------------------------------------------------------------
 
 
 def begin(tx: Transaction, event: Event, now: datetime) -> None:
@@ -106,77 +151,77 @@ def begin(tx: Transaction, event: Event, now: datetime) -> None:
         tell(tx, event.event_id, "started")
 
 
-def act(tx: Transaction, event: Event, vens: Iterable[str], now: datetime) -> None:
+def act(tx: Transaction, event: Event, now: datetime) -> None:
     """What was accepted is acted on from the event's start."""
-    _move(tx, event.event_id, vens, [RowState.ACKED], RowState.ACTING, acting_at=now)
-    tell(tx, event.event_id, "progress")
+    if move(tx, event.event_id, None, [RowState.ACKED], RowState.ACTING, now, acting_at=now):
+        tell(tx, event.event_id, "progress")
 
 
 def close(tx: Transaction, event: Event, state: EventState, now: datetime) -> None:
-    """End or cancel: what was sent to a VEN must be given back, whatever it answered; the rest never was."""
-    current = reads.the_event(tx, event.event_id)
+    """End or cancel: what was sent to a VEN must be given back, whatever it answered; the rest never was. Of an event
+    that ended by its clock, those whose return was put off go on until then."""
+    current, event_id = reads.the_event(tx, event.event_id), event.event_id
     if current.state in CLOSED or (state is EventState.ENDED and _was_changed(current, event)):
         return
-    ledger = reads.ledger_of(tx, event.event_id)
-    store.set_event(tx, event.event_id, state=state, ended_at=now)
-    unsent = {row.ven_id for row in ledger if row.state is RowState.PLANNED}
-    sent = {row.ven_id for row in ledger if row.sent_at is not None}
-    silent = {row.ven_id for row in ledger if row.state is RowState.SENT}
-    out = {row.ven_id for row in ledger if row.state is RowState.OPTED_OUT}
-    _move(tx, event.event_id, unsent, [RowState.PLANNED], RowState.RESTORED, restored_at=now, cause="never sent")
-    never = store.NEVER_SENT
-    _move(tx, event.event_id, out, [RowState.OPTED_OUT], RowState.RESTORED, where=never, restored_at=now)
-    store.set_rows(tx, event.event_id, silent, [RowState.SENT], cause="no answer before the event ended")
-    waiting = [RowState.SENT, RowState.ACKED, RowState.ACTING, *DECLINED]
-    _move(tx, event.event_id, sent, waiting, RowState.RESTORING, restoring_at=now, last_send_at=None)
-    tell(tx, event.event_id, str(state))
+    store.set_event(tx, event_id, state=state, ended_at=now)
+    never: Any = {"where": store.NEVER_SENT, "restored_at": now}
+    move(tx, event_id, None, [RowState.PLANNED], RowState.RESTORED, now, restored_at=now, cause="never sent")
+    move(tx, event_id, None, [RowState.OPTED_OUT], RowState.RESTORED, now, **never)
+    store.set_rows(tx, event_id, None, [RowState.SENT], cause="no answer before the event ended")
+    over = [RowState.SENT, *DECLINED, *(HELD if state is EventState.CANCELLED else ())]
+    move(tx, event_id, None, over, RowState.RESTORING, now, restoring_at=now)
+    _give_back(tx, event_id, now)
+    tell(tx, event_id, str(state))
 
 
-def due(ledger: Iterable[LedgerRow], again: datetime) -> list[LedgerRow]:
-    """The rows to say something about: never said, or said before `again` and still without an answer."""
-    unanswered = [row for row in ledger if row.state in UNDECIDED or row.state is RowState.RESTORING]
-    return [row for row in unanswered if row.last_send_at is None or row.last_send_at <= again]
+def give_back(tx: Transaction, event: Event, now: datetime) -> None:
+    """Of an event that is over, whose return was put off until now."""
+    current = reads.the_event(tx, event.event_id)
+    if current.state in CLOSED and _give_back(tx, event.event_id, now):
+        tell(tx, event.event_id, "progress")
 
 
-def send(tx: Transaction, event: Event, now: datetime, again: datetime) -> list[LedgerRow]:
-    """Enter what is about to be said, and give it back: every row of each VEN to speak to, as this transaction leaves
-    it, so that an event stopped a moment ago is not called. Written before it is spoken: after a crash in between it
-    is said again."""
-    vens = {row.ven_id for row in due(reads.ledger_of(tx, event.event_id), again)}
-    store.set_rows(tx, event.event_id, vens, [RowState.SENT, RowState.RESTORING], last_send_at=now)
-    _move(tx, event.event_id, vens, [RowState.PLANNED], RowState.SENT, sent_at=now, last_send_at=now)
-    return [row for row in reads.ledger_of(tx, event.event_id) if row.ven_id in vens]
+def _give_back(tx: Transaction, event_id: str, now: datetime) -> int:
+    back = store.returning_by(event_id, now)
+    return move(tx, event_id, None, HELD, RowState.RESTORING, now, where=back, restoring_at=now)
 
 
-def give_up(tx: Transaction, event: Event, vens: Iterable[str], declined: Iterable[str], now: datetime) -> None:
-    """No answer to the restore for too long: somebody must look, unless nothing was held."""
+def put_off(tx: Transaction, event: Event, return_at: Mapping[str, datetime], now: datetime) -> None:
+    """When the VENs come back, of those that do so later than the event ends; the others when it does."""
+    current = reads.the_event(tx, event.event_id)
+    if current.state in OPEN and not _was_changed(current, event) and current.returning_at is None:
+        store.set_event(tx, event.event_id, returning_at=now)
+        store.set_returns(tx, event.event_id, return_at)
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def send(tx: Transaction, event: Event, now: datetime, again: datetime) -> list[VenCall]:
+    """Enter what is about to be said, and give it back, as this transaction leaves it, so that an event stopped a
+    moment ago is not called. Written before it is spoken: after a crash in between it is said again."""
+    vens = reads.unsettled_vens(tx, event.event_id)
+    rows, last = reads.rows_of_vens(tx, event.event_id, vens), reads.calls_to(tx, event.event_id, vens)
+    found = [next_call(event, ven, last.get(ven), rows.get(ven, []), now, again) for ven in sorted(vens)]
+    said = [call for call in found if call is not None]
+    store.put_calls(tx, said)
+    spoken = {call.ven_id for call in said}
+    store.set_rows(tx, event.event_id, spoken, [RowState.SENT, RowState.RESTORING], last_send_at=now)
+    move(tx, event.event_id, spoken, [RowState.PLANNED], RowState.SENT, now, sent_at=now, last_send_at=now)
+    return said
+
+
+def give_up(tx: Transaction, event: Event, since: datetime, now: datetime) -> int:
+    """No answer to the restore since then: somebody must look, unless nothing was held. How many are escalated."""
+    old = store.restoring_by(since)
     held_nothing = "gave no answer to the restore, but had declined: nothing was held"
-    _move(tx, event.event_id, declined, [RowState.RESTORING], RowState.RESTORED, restored_at=now, cause=held_nothing)
-    cause = "no answer to the restore: look at this VEN"
-    _move(tx, event.event_id, vens, [RowState.RESTORING], RowState.ESCALATED, cause=cause)
-    tell(tx, event.event_id, "escalated")
-
-
-def hear(tx: Transaction, event_id: str, ven_id: str, op: Op, ack: Ack, now: datetime, policy: Policy) -> None:
-    """Enter one answer. Raises `NotFound` for an answer to what was never sent."""
-    rows = [row for row in reads.rows_of(tx, event_id, ven_id) if row.sent_at]
-    if not rows:
-        raise NotFound(f"VEN {ven_id} was sent no command {ack.command_id}")
-    reason = ack.reason[:300].replace("\x00", "\ufffd")  # PostgreSQL takes no NUL in text
-    if op is Op.RESTORE:
-        returned = [RowState.RESTORING, RowState.ESCALATED]
-        if ack.answer is Answer.ACCEPTED:
-            _move(tx, event_id, [ven_id], returned, RowState.RESTORED, restored_at=now)
-        else:  # it may still hold: the restore is said again, and escalated when nothing helps
-            store.set_rows(tx, event_id, [ven_id], returned, cause=f"did not restore: {ack.answer} {reason}".strip())
-        return
-    sent_at = rows[0].sent_at or now
-    metrics.ACK_SECONDS.observe((now - sent_at).total_seconds())
-    late = now - sent_at > timedelta(seconds=policy.ack_s)
-    cause = reason or ("answered late" if late else next((row.cause for row in rows if row.state in UNDECIDED), ""))
-    values: dict[str, Any] = {"answer": ack.answer, "acked_at": now, "cause": cause}
-    _move(tx, event_id, [ven_id], UNDECIDED, ANSWERED[ack.answer], **values)
-    store.set_rows(tx, event_id, [ven_id], [RowState.RESTORING], answer=ack.answer, acked_at=now)
+    done: Any = {"where": sa.and_(old, store.HELD_NOTHING), "restored_at": now, "cause": held_nothing}
+    moved = move(tx, event.event_id, None, [RowState.RESTORING], RowState.RESTORED, now, **done)
+    look: Any = {"where": old, "escalated_at": now, "cause": "no answer to the restore: look at this VEN"}
+    escalated = move(tx, event.event_id, None, [RowState.RESTORING], RowState.ESCALATED, now, **look)
+    if moved or escalated:
+        tell(tx, event.event_id, "escalated")
+    return escalated
 
 
 def opt_out(tx: Transaction, event_id: str, ven_id: str, loads: Collection[str], cause: str, now: datetime) -> bool:
@@ -187,10 +232,11 @@ def opt_out(tx: Transaction, event_id: str, ven_id: str, loads: Collection[str],
         return False
     known = {row.resource_id for row in reads.rows_of(tx, event_id, ven_id)}
     gone: Any = {"where": store.of_loads(loads), "answer": Answer.OPTED_OUT, "cause": cause[:LONGEST_CAUSE]}
-    lost = _move(tx, event_id, [ven_id], UNDECIDED, RowState.OPTED_OUT, acked_at=now, **gone)
-    lost += _move(tx, event_id, [ven_id], [RowState.ACKED, RowState.ACTING], RowState.OPTED_OUT, **gone)
+    lost = move(tx, event_id, [ven_id], UNDECIDED, RowState.OPTED_OUT, now, acked_at=now, **gone)
+    lost += move(tx, event_id, [ven_id], HELD, RowState.OPTED_OUT, now, **gone)
     if lost:
-        store.set_event(tx, event_id, replanned_at=None)
+        stir(tx, event_id, now)
+    store.set_rows(tx, event_id, [ven_id], [*RETURNED], where=store.of_loads(loads), answer=Answer.OPTED_OUT)
     uncalled = [_uncalled(event_id, ven_id, one, cause, now) for one in sorted(set(loads) - known)]
     store.add_rows(tx, uncalled)
     metrics.LEDGER.labels(RowState.OPTED_OUT).inc(len(uncalled))
@@ -204,19 +250,3 @@ def _uncalled(event_id: str, ven_id: str, load: str, cause: str, now: datetime) 
     return LedgerRow(
         event_id, ven_id, load, RowState.OPTED_OUT, 0.0, cause[:LONGEST_CAUSE], now, Answer.OPTED_OUT, acked_at=now
     )
-
-
-def _move(
-    tx: Transaction,
-    event_id: str,
-    vens: Iterable[str],
-    states: Iterable[RowState],
-    to: RowState,
-    *,
-    where: sa.ColumnElement[bool] | None = None,
-    **values: object,
-) -> int:
-    """How many rows were moved."""
-    moved = store.set_rows(tx, event_id, vens, states, where=where, state=to, **values)
-    metrics.LEDGER.labels(to).inc(moved)
-    return moved

@@ -1,6 +1,9 @@
 """The dispatcher: looks at what is open and takes each event the next step that its clock and its ledger ask for.
 
-It keeps nothing in memory: whatever dies, the next look, here or in another process, goes on from the rows.
+    each 0.2 s   begun? over? what was accepted is acted on; what is to be said is said; silence is escalated
+    each minute  and when something stirs: what is delivered, against the target: called, or given back
+
+It keeps nothing in memory that counts: whatever dies, the next look, here or in another process, goes on from the rows.
 """
 
 import asyncio
@@ -13,21 +16,25 @@ import structlog
 from tieline import metrics
 from tieline.base.errors import TielineError
 from tieline.base.time import Clock
-from tieline.dispatch import actions, reads
-from tieline.dispatch.model import OPEN, Event, EventState, LedgerRow, Policy, RowState, command_id
-from tieline.dispatch.planning import Headroom
-from tieline.ports import Rows
-from tieline.wires.mqtt.messages import COMMAND, Command, Limit, Op, topic
+from tieline.dispatch import actions, circles, reads
+from tieline.dispatch.calling import as_command
+from tieline.dispatch.holding import Look, look
+from tieline.dispatch.measuring import PAYBACK, REMEMBERED, HeldSpan
+from tieline.dispatch.metered import Metered
+from tieline.dispatch.model import HELD, OPEN, Event, EventState, Policy, RowState
+from tieline.dispatch.returning import returns
+from tieline.ports import Reader, Rows
+from tieline.wires.mqtt.messages import COMMAND, Command, topic
 
 log = structlog.get_logger(__name__)
 
 Speak = Callable[[str, bytes], Awaitable[None]]
 """Say a retained message on an MQTT topic; returns when the broker has it, raises `Unready` when it has not."""
-Measure = Callable[[datetime, Collection[str]], Awaitable[Sequence[Headroom]]]
-"""What the online fleet, or that part of it which was granted one of these targets, could give up, as metered."""
+Measure = Callable[[datetime, Sequence[HeldSpan]], Awaitable[Metered]]
+"""What the loads draw, and what those that events held, or hold, would."""
 
-RESTORE_VALID = timedelta(days=7)
-"""A restore is never refused for its age: a VEN that comes back days later must still give back."""
+CALM_S = 2.0
+"""However much stirs, looks are so far apart."""
 
 
 class Dispatcher:
@@ -39,16 +46,19 @@ class Dispatcher:
         self._speak = speak
         self._measure = measure
         self._policy = policy
+        self._seen: dict[str, Look] = {}  # for the metrics
 
     async def run(self) -> None:
-        """A look about five times a wall second, whatever the clock's rate: commands must go out within the second."""
+        """About five times a wall second, whatever the clock's rate: commands must go out within the second."""
         while True:
             await self.step()
             await asyncio.sleep(0.2)
 
     async def step(self) -> None:
         now = self._clock.now()
-        for event in await self._rows.read(lambda reader: reads.unfinished(reader, now)):
+        events = await self._rows.read(lambda reader: reads.unfinished(reader, now))
+        self._measure_up({event.event_id for event in events if event.state is EventState.ACTIVE})
+        for event in events:
             try:
                 await self._advance(event)
             except TielineError as error:
@@ -57,55 +67,76 @@ class Dispatcher:
                 log.error("event fails", event_id=event.event_id, exc_info=error)
 
     async def _advance(self, event: Event) -> None:
-        now, policy = self._clock.now(), self._policy
+        now = self._clock.now()
         if event.state in OPEN and now >= event.end_at:
             if event.started_at is None:
                 await self._rows.transaction(lambda tx: actions.begin(tx, event, now))
             await self._rows.transaction(lambda tx: actions.close(tx, event, EventState.ENDED, now))
         elif event.state in OPEN:
-            await self._call(event, now)
-        ledger = await self._rows.read(lambda reader: reads.ledger_of(reader, event.event_id))
-        await self._send(event, ledger, now)
-        silent = [
-            row
-            for row in ledger
-            if row.state is RowState.RESTORING and _older(row.restoring_at, now, policy.escalate_s)
-        ]
-        if silent:
-            declined = {row.ven_id for row in silent if row.answer not in (None, "accepted")}
-            vens = {row.ven_id for row in silent} - declined
-            log.error("loads not given back", event_id=event.event_id, vens=sorted(vens))
-            await self._rows.transaction(lambda tx: actions.give_up(tx, event, vens, declined, now))
+            if is_due(event, now, self._policy):
+                await self._hold(event, now)
+            if event.state is EventState.SCHEDULED and now >= event.start_at:
+                await self._rows.transaction(lambda tx: actions.begin(tx, event, now))
+        await self._follow_up(event, now)
 
-    async def _call(self, event: Event, now: datetime) -> None:
-        policy = self._policy
-        due = event.target_kw > 0 and now >= event.start_at - timedelta(seconds=policy.lead_s)
-        if event.planned_at is None and due:
-            headroom = await self._measure(now, event.request.targets or ())
-            await self._rows.transaction(lambda tx: actions.choose(tx, event, headroom, now, policy.reserve))
-        elif (
-            event.planned_at is not None and event.replanned_at is None and _older(event.planned_at, now, policy.ack_s)
-        ):
-            headroom = await self._measure(now, event.request.targets or ())
-            await self._rows.transaction(lambda tx: actions.choose_again(tx, event, headroom, now))
-        if event.state is EventState.SCHEDULED and now >= event.start_at:
-            await self._rows.transaction(lambda tx: actions.begin(tx, event, now))
-        elif event.state is EventState.ACTIVE:
-            ledger = await self._rows.read(lambda reader: reads.ledger_of(reader, event.event_id))
-            if vens := {row.ven_id for row in ledger if row.state is RowState.ACKED}:
-                await self._rows.transaction(lambda tx: actions.act(tx, event, vens, now))
+    async def _follow_up(self, event: Event, now: datetime) -> None:
+        """What the states of the rows ask for."""
+        counts = await self._rows.read(lambda reader: reads.counts(reader, event.event_id))
+        if event.state is EventState.ACTIVE and counts.get(RowState.ACKED):
+            await self._rows.transaction(lambda tx: actions.act(tx, event, now))
+        if event.state not in OPEN and any(counts.get(state) for state in HELD):
+            await self._rows.transaction(lambda tx: actions.give_back(tx, event, now))
+        await self._send(event, now)
+        if counts.get(RowState.RESTORING):
+            since = now - timedelta(seconds=self._policy.escalate_s)
+            if escalated := await self._rows.transaction(lambda tx: actions.give_up(tx, event, since, now)):
+                log.error("loads not given back", event_id=event.event_id, loads=escalated)
 
-    async def _send(self, event: Event, ledger: Sequence[LedgerRow], now: datetime) -> None:
-        again = now - timedelta(seconds=self._policy.resend_s)
-        if not actions.due(ledger, again):
+    async def _hold(self, event: Event, now: datetime) -> None:
+        """Compare what is delivered with the target, and decide."""
+        scene = await circles.scene(self._rows, event, now)
+        since = now - REMEMBERED - PAYBACK
+        held = await self._rows.read(lambda reader: reads.held_since(reader, since))
+        with metrics.LOOK_SECONDS.time():
+            metered = await self._measure(now, [HeldSpan(*one) for one in held])
+            found = look(event, scene.ledger, scene.circle, metered, self._policy)
+        if await self._rows.transaction(lambda tx: actions.hold(tx, event, found)):
+            self._tell(event, found)
+        if event.returning_at is None and now >= event.end_at - timedelta(seconds=self._policy.lead_s):
+            late = returns(event, scene.ledger, metered, self._policy, scene.rules.return_s)
+            await self._rows.transaction(lambda tx: actions.put_off(tx, event, late, now))
+
+    async def _send(self, event: Event, now: datetime) -> None:
+        if not await self._rows.read(lambda reader: self._is_unsettled(reader, event)):
             return
-        rows = await self._rows.transaction(lambda tx: actions.send(tx, event, now, again))
-        restores = {row.ven_id: row.sent_at or now for row in rows if row.state is RowState.RESTORING}
-        calls = {row.ven_id for row in rows if row.state is RowState.SENT} - restores.keys()
-        metrics.COMMANDS.labels(Op.RESTORE).inc(len(restores))
-        metrics.COMMANDS.labels(Op.EVENT).inc(len(calls))
-        commands = [(ven, _restore(event, ven, sent_at, now)) for ven, sent_at in sorted(restores.items())]
-        await self._say(commands + [(ven, _event(event, ven, rows)) for ven in sorted(calls)])
+        again = now - timedelta(seconds=self._policy.resend_s)
+        calls = await self._rows.transaction(lambda tx: actions.send(tx, event, now, again))
+        for call in calls:
+            metrics.COMMANDS.labels(call.op).inc()
+        await self._say((call.ven_id, as_command(call)) for call in calls)
+
+    def _measure_up(self, active: Collection[str]) -> None:
+        self._seen = {event_id: found for event_id, found in self._seen.items() if event_id in active}
+        metrics.DISPATCH_DELIVERED.set(sum(found.delivered_kw for found in self._seen.values()))
+        short = (max(0.0, found.target_kw - found.delivered_kw) for found in self._seen.values())
+        metrics.DISPATCH_SHORTFALL.set(sum(short))
+
+    def _tell(self, event: Event, found: Look) -> None:
+        self._seen[event.event_id] = found
+        log.info(
+            "looked",
+            event_id=event.event_id,
+            target_kw=round(found.target_kw, 1),
+            delivered_kw=round(found.delivered_kw, 1),
+            expected_kw=round(found.expected_kw, 1),
+            headroom_kw=round(found.headroom_kw, 1),
+            called=len(found.decision.called),
+            released=len(found.decision.released),
+        )
+
+    @staticmethod
+    def _is_unsettled(reader: Reader, event: Event) -> bool:
+        return bool(reads.unsettled_vens(reader, event.event_id))
 
     async def _say(self, commands: Iterable[tuple[str, Command]]) -> None:
         spoken = [self._speak(topic(COMMAND, ven_id), msgspec.json.encode(command)) for ven_id, command in commands]
@@ -114,31 +145,20 @@ class Dispatcher:
             raise failed[0]
 
 
-def _older(at: datetime | None, now: datetime, seconds: float) -> bool:
-    return at is not None and now - at >= timedelta(seconds=seconds)
-
-
-def _event(event: Event, ven_id: str, ledger: Iterable[LedgerRow]) -> Command:
-    """The same, however often it is said: it was issued when it was first sent."""
-    rows = [row for row in ledger if row.ven_id == ven_id and row.state is RowState.SENT]
-    return Command(
-        command_id=command_id(event.event_id, ven_id, Op.EVENT),
-        op=Op.EVENT,
-        event_id=event.event_id,
-        issued_at=min(row.sent_at for row in rows if row.sent_at),
-        expires_at=event.end_at,
-        start_at=event.start_at,
-        end_at=event.end_at,
-        limits=[Limit(row.resource_id, 0.0) for row in rows],
-    )
-
-
-def _restore(event: Event, ven_id: str, sent_at: datetime, now: datetime) -> Command:
-    """Always issued after what it takes back, even where a clock was turned back in between."""
-    return Command(
-        command_id=command_id(event.event_id, ven_id, Op.RESTORE),
-        op=Op.RESTORE,
-        event_id=event.event_id,
-        issued_at=max(now, sent_at + timedelta(milliseconds=1)),
-        expires_at=now + RESTORE_VALID,
-    )
+def is_due(event: Event, now: datetime, policy: Policy) -> bool:
+    """Whether it is time to look: first a while before the start; then each minute, when the target turns, before the
+    end, and when something stirred."""
+    if event.target_kw <= 0 or now < event.start_at - timedelta(seconds=policy.lead_s):
+        return False
+    if event.looked_at is None:
+        return True
+    turns = [one.from_at for one in event.levels] + [event.end_at - timedelta(seconds=policy.lead_s)]
+    if any(event.looked_at < turn <= now for turn in turns):
+        return True
+    every = policy.look_s if now >= event.start_at else policy.look_s / 2
+    if (now - event.start_at) // timedelta(seconds=every) > (event.looked_at - event.start_at) // timedelta(
+        seconds=every
+    ):
+        return True
+    stirred = event.stirred_at is not None and event.stirred_at >= event.looked_at
+    return stirred and now - event.looked_at >= timedelta(seconds=CALM_S)

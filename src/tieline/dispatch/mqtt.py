@@ -1,5 +1,7 @@
-"""The MQTT door of dispatch: the answers of VENs come in and are entered in the ledger."""
+"""The MQTT door of dispatch: the answers of VENs come in and are entered, by the id of the command: those to an event's
+in its ledger, those to a direct one with it."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -9,36 +11,37 @@ from tieline import metrics
 from tieline.base.errors import Refused
 from tieline.base.time import Clock
 from tieline.dispatch import actions
+from tieline.dispatch.commands import actions as direct
+from tieline.dispatch.commands.model import addressee
 from tieline.dispatch.model import Policy, parse_command_id
-from tieline.ports import Blobs, Delivery, Entry, Log, Rows, Transaction
-from tieline.telemetry.actions import refuse
+from tieline.ports import Delivery, Entry, Log, Rows, Transaction
+from tieline.telemetry.flooding import Flooding
 from tieline.telemetry.model import Dead
-from tieline.wires.mqtt.messages import MAX_BYTES, Ack, Op
+from tieline.wires.mqtt.codec import decode
+from tieline.wires.mqtt.messages import Ack, Op
 
 SUBJECT = "mqtt.ven.ack.*"
 GROUP = "dispatch"
-_DECODER: msgspec.json.Decoder[Ack] = msgspec.json.Decoder(Ack)
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """An answer that could be read: who gave it, to which command."""
+    """An answer that could be read: who gave it, to which command; `event` is (event, op) of one that is not direct."""
 
     entry: Entry
-    event_id: str
     ven_id: str
-    op: Op
     ack: Ack
+    event: tuple[str, Op] | None
 
 
 class Answers:
     """Enters answers; several processes may, and an answer delivered twice changes nothing twice."""
 
-    def __init__(self, log: Log, rows: Rows, blobs: Blobs, clock: Clock, policy: Policy) -> None:
+    def __init__(self, log: Log, rows: Rows, clock: Clock, policy: Policy, flooding: Flooding) -> None:
         self._log = log
         self._rows = rows
-        self._blobs = blobs
         self._clock = clock
         self._timing = policy
+        self._flooding = flooding
 
     async def run(self) -> None:
         async for delivery in self._log.work(SUBJECT, group=GROUP):
@@ -47,6 +50,8 @@ class Answers:
     async def _enter(self, delivery: Delivery) -> None:
         heard: list[Heard] = []
         for entry in delivery.entries:
+            if self._flooding.drops(entry):
+                continue
             try:
                 heard.append(_read(entry))
             except Refused as error:
@@ -55,37 +60,47 @@ class Answers:
         refused = await self._rows.transaction(lambda tx: _enter_all(tx, heard, now, self._timing))
         for one, reason in refused:
             await self._refuse(one.entry, Dead("answer to nothing", reason))
+        await self._flooding.telling()
         await delivery.done()
 
     async def _refuse(self, entry: Entry, dead: Dead) -> None:
-        await refuse(self._log, self._blobs, self._clock, entry, entry.subject.rpartition(".")[2], dead)
+        await self._flooding.refuse(entry, entry.subject.rpartition(".")[2], dead)
 
 
 def _read(entry: Entry) -> Heard:
     """Raises `Refused` for what is no answer, or not the answer of the VEN on whose topic it came."""
     ven_id = entry.subject.rpartition(".")[2]
-    if len(entry.data) > MAX_BYTES:
-        raise Refused(f"an answer of {len(entry.data)} bytes; at most {MAX_BYTES}")
-    try:
-        ack = _DECODER.decode(entry.data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deeply
-        raise Refused(f"not an ack message: {error}") from None
-    event_id, ven, op = parse_command_id(ack.command_id)
+    ack, event = decode(entry.data, Ack), None
+    if (ven := addressee(ack.command_id)) is None:
+        event_id, ven, op = parse_command_id(ack.command_id)
+        event = event_id, op
     if ven != ven_id:
         raise Refused(f"VEN {ven_id} answered a command to {ven}")
     metrics.ACKS.labels(ack.answer).inc()
-    return Heard(entry, event_id, ven_id, op, ack)
+    return Heard(entry, ven_id, ack, event)
 
 
 def _enter_all(tx: Transaction, heard: Sequence[Heard], now: datetime, policy: Policy) -> list[tuple[Heard, str]]:
-    refused: list[tuple[Heard, str]] = []
-    told: set[str] = set()
+    """Gives back those to what was never sent, with the reason."""
+    refused, of_events = list[tuple[Heard, str]](), defaultdict[str, list[Heard]](list)
     for one in heard:
+        if one.event is not None:
+            of_events[one.event[0]].append(one)
+            continue
         try:
-            actions.hear(tx, one.event_id, one.ven_id, one.op, one.ack, now, policy)
-            told.add(one.event_id)
+            direct.hear(tx, one.ack, now)
         except Refused as error:
             refused.append((one, str(error)))
-    for event_id in sorted(told):
-        actions.tell(tx, event_id, "progress")
+    for event_id, answers in sorted(of_events.items()):
+        refused += _enter_event(tx, event_id, answers, now, policy)
     return refused
+
+
+def _enter_event(
+    tx: Transaction, event_id: str, heard: Sequence[Heard], now: datetime, policy: Policy
+) -> list[tuple[Heard, str]]:
+    answers = [(one.ven_id, one.event[1], one.ack) for one in heard if one.event]
+    unknown = {id(ack): str(error) for ack, error in actions.hear_many(tx, event_id, answers, now, policy)}
+    if len(unknown) < len(heard):
+        actions.tell(tx, event_id, "progress")
+    return [(one, unknown[id(one.ack)]) for one in heard if id(one.ack) in unknown]

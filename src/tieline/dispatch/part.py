@@ -1,34 +1,30 @@
 """What dispatch offers the process."""
 
-from collections.abc import Collection, Sequence
-from datetime import datetime
-
 from tieline.base.part import Part, Task
 from tieline.base.time import Clock
-from tieline.base.units import Kilowatts
 from tieline.dispatch import routes
-from tieline.dispatch.dispatcher import Dispatcher, Speak
+from tieline.dispatch.commands import routes as command_routes
+from tieline.dispatch.commands.sender import Publish, Sender
+from tieline.dispatch.dispatcher import Dispatcher
+from tieline.dispatch.measuring import Readings
 from tieline.dispatch.model import Policy
 from tieline.dispatch.mqtt import Answers
-from tieline.dispatch.planning import Headroom
-from tieline.ports import Blobs, Log, Rows, Series
-from tieline.registry import openadr
-from tieline.telemetry import reads as telemetry
+from tieline.ports import Log, Rows, Series
+from tieline.telemetry.flooding import Flooding
 
 
-def part(log: Log, rows: Rows, series: Series, blobs: Blobs, clock: Clock, speak: Speak, policy: Policy) -> Part:
-    async def measure(now: datetime, targets: Collection[str]) -> Sequence[Headroom]:
-        found = await telemetry.sheddable(rows, series, now, policy.online_s)
-        headroom = [Headroom(ven_id, resource_id, Kilowatts(kw)) for (ven_id, resource_id), kw in found.items()]
-        if not targets:
-            return headroom
-        granted = await rows.read(lambda reader: openadr.granted(reader, targets))
-        return [one for one in headroom if one.ven_id in granted]
-
-    dispatcher = Dispatcher(rows, clock, speak, measure, policy)
-    answers = Answers(log, rows, blobs, clock, policy)
+def part(
+    log: Log, rows: Rows, series: Series, clock: Clock, speak: Publish, policy: Policy, flooding: Flooding
+) -> Part:
+    dispatcher = Dispatcher(rows, clock, speak, Readings(rows, series, policy.online_s).measure, policy)
+    answers = Answers(log, rows, clock, policy, flooding)
+    sender = Sender(rows, clock, speak, policy.resend_s)
     return Part(
         "dispatch",
-        tasks=[Task("dispatch.dispatcher", dispatcher.run), Task("dispatch.answers", answers.run)],
-        routes=routes.ROUTES,
+        tasks=[
+            Task("dispatch.dispatcher", dispatcher.run),
+            Task("dispatch.answers", answers.run),
+            Task("dispatch.commands", sender.run),
+        ],
+        routes=[*routes.ROUTES, *command_routes.ROUTES],
     )

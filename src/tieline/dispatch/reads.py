@@ -1,7 +1,7 @@
 """What others may ask of dispatch. Functions on a Reader join a caller's transaction; those on Rows are whole."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -9,10 +9,25 @@ import sqlalchemy as sa
 from tieline.base.errors import NotFound
 from tieline.base.time import parse_instant
 from tieline.columns import structs
-from tieline.dispatch.model import UNFINISHED, Event, EventState, EventView, LedgerRow, Program, RowState, view
+from tieline.dispatch.model import (
+    LONGEST,
+    UNFINISHED,
+    Event,
+    EventState,
+    EventView,
+    LedgerRow,
+    Program,
+    RowState,
+    Step,
+    Sums,
+    VenCall,
+    view,
+)
+from tieline.dispatch.store import AT_ONCE, call, delivery, ledger, plan, program, step
 from tieline.dispatch.store import event as event_table
-from tieline.dispatch.store import ledger, program
+from tieline.dispatch.told import Delivery, PlanTold, Why, unpacked
 from tieline.ports import Reader, Rows
+from tieline.wires.mqtt.messages import Answer
 
 
 def find_program(reader: Reader, program_id: str, *, deleted: bool = False) -> Program | None:
@@ -92,8 +107,102 @@ def rows_of(reader: Reader, event_id: str, ven_id: str) -> list[LedgerRow]:
     return structs(LedgerRow, reader.execute(query))
 
 
+def find_call(reader: Reader, event_id: str, ven_id: str) -> VenCall | None:
+    """The last command of an event to a VEN."""
+    return calls_to(reader, event_id, [ven_id]).get(ven_id)
+
+
+def calls_to(reader: Reader, event_id: str, ven_ids: Collection[str]) -> dict[str, VenCall]:
+    """The same of many, by VEN."""
+    found: dict[str, VenCall] = {}
+    for some in _portions(ven_ids):
+        query = sa.select(call).where(call.c.event_id == event_id, call.c.ven_id.in_(some))
+        found |= {one.ven_id: one for one in structs(VenCall, reader.execute(query))}
+    return found
+
+
+def rows_of_vens(reader: Reader, event_id: str, ven_ids: Collection[str]) -> dict[str, list[LedgerRow]]:
+    """The ledger of an event by VEN, of these."""
+    found: dict[str, list[LedgerRow]] = defaultdict(list)
+    for some in _portions(ven_ids):
+        query = sa.select(ledger).where(ledger.c.event_id == event_id, ledger.c.ven_id.in_(some))
+        for row in structs(LedgerRow, reader.execute(query.order_by(ledger.c.ven_id, ledger.c.resource_id))):
+            found[row.ven_id].append(row)
+    return found
+
+
+def _portions(ven_ids: Collection[str]) -> Iterator[list[str]]:
+    vens = sorted(ven_ids)
+    for first in range(0, len(vens), AT_ONCE):
+        yield vens[first : first + AT_ONCE]
+
+
+_UNSAID = (RowState.PLANNED, RowState.SENT, RowState.RESTORING)
+
+
+def unsettled_vens(reader: Reader, event_id: str) -> set[str]:
+    """Those that may have something to be told, or told again."""
+    rows = sa.select(ledger.c.ven_id).where(ledger.c.event_id == event_id, ledger.c.state.in_(_UNSAID))
+    anew = sa.select(call.c.ven_id).where(call.c.event_id == event_id, call.c.anew.is_(True))
+    return {row.ven_id for row in reader.execute(sa.union(rows, anew))}
+
+
+def returning_vens(reader: Reader, event_id: str, ven_ids: Collection[str]) -> set[str]:
+    """Those of them with loads that are being given back, or should have been."""
+    states = (RowState.RESTORING, RowState.ESCALATED)
+    query = sa.select(ledger.c.ven_id).where(ledger.c.event_id == event_id, ledger.c.state.in_(states)).distinct()
+    return {row.ven_id for row in reader.execute(query)} & set(ven_ids)
+
+
+def counts(reader: Reader, event_id: str) -> dict[RowState, int]:
+    """How many rows of an event are in each state; those in none are left out."""
+    query = sa.select(ledger.c.state, sa.func.count().label("rows")).where(ledger.c.event_id == event_id)
+    return {RowState(row.state): row.rows for row in reader.execute(query.group_by(ledger.c.state))}
+
+
+def _sums(reader: Reader, event_ids: Collection[str]) -> dict[str, list[Sums]]:
+    totals = (
+        sa.func.count().label("rows"),
+        sa.func.sum(ledger.c.planned_kw).label("planned_kw"),
+        sa.func.sum(ledger.c.delivered_kw).label("delivered_kw"),
+    )
+    groups = (ledger.c.event_id, ledger.c.state, ledger.c.answer)
+    query = sa.select(*groups, *totals).where(ledger.c.event_id.in_(list(event_ids))).group_by(*groups)
+    found: dict[str, list[Sums]] = defaultdict(list)
+    for row in reader.execute(query):
+        found[row.event_id].append(Sums(row.state, row.answer, row.rows, row.planned_kw, row.delivered_kw))
+    return found
+
+
 def the_view(reader: Reader, event_id: str) -> EventView:
-    return view(the_event(reader, event_id), ledger_of(reader, event_id))
+    return view(the_event(reader, event_id), _sums(reader, [event_id])[event_id])
+
+
+def steps_of(reader: Reader, event_id: str, ven_id: str) -> list[Step]:
+    """All that the loads of a VEN went through in an event, in order."""
+    query = sa.select(step).where(step.c.event_id == event_id, step.c.ven_id == ven_id)
+    return structs(Step, reader.execute(query.order_by(step.c.seq)))
+
+
+def plans_of(reader: Reader, event_id: str, limit: int = 100) -> list[PlanTold]:
+    """The newest first."""
+    query = sa.select(plan).where(plan.c.event_id == event_id).order_by(plan.c.plan_id.desc()).limit(limit)
+    return structs(PlanTold, reader.execute(query))
+
+
+def why(reader: Reader, event_id: str, plan_id: int) -> list[Why]:
+    """Why each load was called by a plan, or not. Raises `NotFound`, also where the reasons are no longer kept."""
+    query = sa.select(plan.c.why).where(plan.c.event_id == event_id, plan.c.plan_id == plan_id)
+    if (packed := reader.execute(query).scalar_one_or_none()) is None:
+        raise NotFound(f"event {event_id!r} keeps no reasons of plan {plan_id}: of the first and the newest it does")
+    return unpacked(packed)
+
+
+def deliveries(reader: Reader, event_id: str, after: datetime | None = None, limit: int = 1000) -> list[Delivery]:
+    """What was asked and given at each look, after an instant."""
+    query = sa.select(delivery).where(delivery.c.event_id == event_id)
+    query = query if after is None else query.where(delivery.c.at > after)
+    return structs(Delivery, reader.execute(query.order_by(delivery.c.at).limit(limit)))
 
 
 _AT_STAKE = sa.and_(
@@ -113,10 +222,36 @@ def unfinished(reader: Reader, now: datetime) -> list[Event]:
     return structs(Event, reader.execute(sa.select(event_table).where(sa.or_(called, begins, ends, pending))))
 
 
-def held_loads(reader: Reader) -> set[tuple[str, str]]:
-    """(VEN, load) that some event has not given back: they cannot be called again."""
-    query = sa.select(ledger.c.ven_id, ledger.c.resource_id).where(_AT_STAKE)
+def held_loads(reader: Reader, but: str = "") -> set[tuple[str, str]]:
+    """(VEN, load) that some event (`but` that one) has not given back: they cannot be called again."""
+    query = sa.select(ledger.c.ven_id, ledger.c.resource_id).where(_AT_STAKE, ledger.c.event_id != but)
     return {(row.ven_id, row.resource_id) for row in reader.execute(query)}
+
+
+def held_since(reader: Reader, since: datetime) -> list[tuple[tuple[str, str], datetime, datetime | None]]:
+    """(load, from, until) of all that was held after an instant; until None: it still is."""
+    query = sa.select(
+        ledger.c.ven_id, ledger.c.resource_id, ledger.c.sent_at, ledger.c.restored_at, ledger.c.escalated_at
+    ).where(
+        ledger.c.sent_at.is_not(None),
+        ledger.c.planned_at > since - LONGEST,
+        sa.or_(ledger.c.restored_at.is_(None), ledger.c.restored_at > since),
+    )
+    return [((row.ven_id, row.resource_id), row.sent_at, row.restored_at) for row in reader.execute(query)]
+
+
+def called_since(reader: Reader, program_id: str, since: datetime, but: str) -> list[tuple[str, datetime, datetime]]:
+    """(VEN, start, end) of all calls of a program (`but` that event) that VENs accepted, for events that began after an
+    instant; once for each event and VEN."""
+    ends = sa.func.coalesce(event_table.c.ended_at, event_table.c.end_at).label("until_at")
+    query = (
+        sa.select(ledger.c.ven_id, event_table.c.start_at, ends)
+        .join(event_table, event_table.c.event_id == ledger.c.event_id)
+        .where(event_table.c.program_id == program_id, event_table.c.event_id != but)
+        .where(event_table.c.start_at > since, ledger.c.answer == Answer.ACCEPTED)
+        .distinct()
+    )
+    return [(row.ven_id, row.start_at, row.until_at) for row in reader.execute(query)]
 
 
 async def programs(rows: Rows, *, after: str = "", limit: int = 100) -> list[Program]:
@@ -155,11 +290,8 @@ async def views(rows: Rows, *, after: str = "", limit: int = 100) -> list[EventV
 
     def work(reader: Reader) -> list[EventView]:
         found = structs(Event, reader.execute(query))
-        rows_of: dict[str, list[LedgerRow]] = defaultdict(list)
-        chosen = sa.select(ledger).where(ledger.c.event_id.in_([one.event_id for one in found]))
-        for row in structs(LedgerRow, reader.execute(chosen)):
-            rows_of[row.event_id].append(row)
-        return [view(one, rows_of[one.event_id]) for one in found]
+        sums = _sums(reader, [one.event_id for one in found])
+        return [view(one, sums[one.event_id]) for one in found]
 
     return await rows.read(work)
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tieline.base.series import INSTANT, READINGS
-from tieline.base.time import MICROSECOND
+from tieline.base.time import later
 from tieline.wires.sources.files import VERSION
 from tieline.wires.sources.parsed import Finding, Parsed, Quarantined
 
@@ -97,7 +97,7 @@ def news(rows: pa.Table, latest: pa.Table, now: datetime) -> pa.Table:
     fresh = _beside(rows, latest)
     fresh = fresh.filter(pc.fill_null(pc.not_equal(fresh["value"], fresh["was"]), True))
     replaced_at = pc.max(fresh["was_known_at"]).as_py()
-    known_at = pa.scalar(max(now, replaced_at + MICROSECOND) if replaced_at else now, INSTANT)
+    known_at = pa.scalar(later(now, than=replaced_at) if replaced_at else now, INSTANT)
     fresh = fresh.append_column("known_at", pa.repeat(known_at, fresh.num_rows)).rename_columns({"line": "seq"})
     readings: pa.Table = fresh.select(READINGS.names).cast(READINGS)
     return readings

@@ -1,6 +1,6 @@
 """Issuing and revoking: the credentials of devices, the clients of OAuth2, the keys of tokens and certificates.
 
-Each is done inside the caller's transaction. What happens to a client is said on the Log, never its secret.
+Each is done inside the caller's transaction. What happens to a device or a client is said on the Log, never its secret.
 """
 
 from datetime import datetime, timedelta
@@ -16,6 +16,13 @@ from tieline.ports import Transaction
 _OVERLAP = timedelta(minutes=5)
 
 
+class DeviceNews(msgspec.Struct, frozen=True):
+    """What is said under `news.device.revoked` (its credential is another's or nobody's), `.enrolled` and `.paused`."""
+
+    ven_id: str
+    at: datetime
+
+
 class ClientNews(msgspec.Struct, frozen=True):
     """What is said under `news.client.added`, `.renewed` and `.revoked`."""
 
@@ -27,15 +34,50 @@ class ClientNews(msgspec.Struct, frozen=True):
 
 
 def issue(tx: Transaction, subject: str, now: datetime) -> str:
-    """A new secret for the subject, told this once; an older one stops working."""
+    """A new secret for the VEN, told this once. An older one stops working, as do the certificates issued on it, and
+    whoever is connected by them is disconnected."""
     secret = model.new_secret()
-    store.replace(tx, subject, model.digest(secret), now)
+    if (known := reads.held(tx, subject)) is None:
+        store.add_credential(tx, subject, model.digest(secret), now)
+        return secret
+    store.change_credential(
+        tx,
+        subject,
+        secret_digest=model.digest(secret),
+        generation=known.generation + 1,
+        issued_at=now,
+        enrolled_at=None,
+        paused_until_at=None,
+        revoked_at=None,
+    )
+    tell_device(tx, "revoked", subject, now)
     return secret
 
 
 def revoke(tx: Transaction, subject: str, now: datetime) -> None:
-    """The subject's secret no longer opens anything."""
-    store.revoke(tx, subject, now)
+    """Nothing that the VEN's device has opens anything any more: no secret, no certificate, no claim. Whoever is
+    connected by them is disconnected. Raises `NotFound`; one that is revoked already stays as it was."""
+    if reads.the_credential(tx, subject).revoked_at is None:
+        store.change_credential(tx, subject, revoked_at=now)
+        store.revoke_claims(tx, subject, now)
+        tell_device(tx, "revoked", subject, now)
+
+
+def retire(tx: Transaction, subject: str, now: datetime) -> None:
+    """The VEN is no more: it is revoked, and can have no device again."""
+    store.revoke_claims(tx, subject, now)
+    store.drop_credential(tx, subject)
+    tell_device(tx, "revoked", subject, now)
+
+
+def pause(tx: Transaction, subject: str, until: datetime, now: datetime) -> None:
+    """The VEN's device is disconnected, and may not connect again before an instant of the wall's clock."""
+    store.change_credential(tx, subject, paused_until_at=until)
+    tell_device(tx, "paused", subject, now)
+
+
+def tell_device(tx: Transaction, what: str, ven_id: str, now: datetime) -> None:
+    tx.say(f"news.device.{what}", msgspec.json.encode(DeviceNews(ven_id, now)))
 
 
 # --- clients ----------------------------------------------------------------------------------------------------------

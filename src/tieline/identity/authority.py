@@ -2,10 +2,11 @@
 
 root        ECDSA P-256, made once; its key is kept sealed in Rows
  ├─ server  the MQTT door's: made anew at each start, and so never renewed
- └─ client  a device's, an OAuth2 client's: short-lived, renewed by asking for another
+ ├─ client  with a key of ours, for an OAuth2 client or a device: short-lived, renewed by asking for another
+ └─ device  for a key that never left the device: renewed by who has that key
 
-None is revoked: a certificate only says who comes. What that one may do is looked up when it connects, and the broker
-disconnects when the certificate expires.
+There is no list of revoked ones: a certificate only says who comes, and on which credential it was issued. What that
+one may do is looked up when it connects, and the broker disconnects when the certificate expires.
 """
 
 import asyncio
@@ -16,13 +17,14 @@ from ipaddress import ip_address
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from tieline.base.errors import Refused
+from tieline.base.errors import Refused, Unauthenticated
 from tieline.base.time import Clock
-from tieline.identity import actions, reads
+from tieline.identity import actions, model, reads
 from tieline.identity.model import Root
 from tieline.identity.sealing import sealed, unsealed
 from tieline.ports import Rows
@@ -31,6 +33,7 @@ _ROOT_LASTS = timedelta(days=20 * 365)
 _SERVER_LASTS = timedelta(days=825)  # the longest that TLS stacks of phones take
 _BACKDATED = timedelta(minutes=5)  # for clocks that are behind ours
 _LONGEST_NAME = 64  # of a common name (X.520)
+DEVICE_LASTS = timedelta(days=45)
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -42,6 +45,14 @@ class Issued(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Issued(until={self.until})"
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A device's certificate of ours that is still valid, and what it says."""
+
+    ven_id: str
+    generation: int
+    key: ec.EllipticCurvePublicKey
 
 
 class Authority:
@@ -60,18 +71,50 @@ class Authority:
 
     def for_server(self, names: Sequence[str]) -> Issued:
         """For a server of these names or addresses. Raises `Refused` for what is neither."""
-        alternatives = x509.SubjectAlternativeName([_named(one) for one in dict.fromkeys(names)])
-        return self._issued(_subject("Tieline MQTT"), ExtendedKeyUsageOID.SERVER_AUTH, _SERVER_LASTS, alternatives)
+        alternatives, key = x509.SubjectAlternativeName([_named(one) for one in dict.fromkeys(names)]), _new_key()
+        subject, use = _subject("Tieline MQTT"), ExtendedKeyUsageOID.SERVER_AUTH
+        signed = self._signed(subject, key.public_key(), use, _SERVER_LASTS, alternatives)
+        return Issued(_pem(signed), _key_pem(key), signed.not_valid_after_utc)
 
     def for_client(self, name: str, purpose: str = "") -> Issued:
         """For the VEN or OAuth2 client of that id, as `base.access.Proof` tells it. Raises `Refused`."""
         if not 1 <= len(name) <= _LONGEST_NAME:
             raise Refused(f"{name[:140]!r} can have no certificate: a name in one has 1 to {_LONGEST_NAME} characters")
-        return self._issued(_subject(name, purpose), ExtendedKeyUsageOID.CLIENT_AUTH, self._lasts)
+        subject, key = _subject(name, purpose), _new_key()
+        signed = self._signed(subject, key.public_key(), ExtendedKeyUsageOID.CLIENT_AUTH, self._lasts)
+        return Issued(_pem(signed), _key_pem(key), signed.not_valid_after_utc)
 
-    def _issued(self, subject: x509.Name, use: ObjectIdentifier, lasts: timedelta, *more: x509.ExtensionType) -> Issued:
-        key, now = _new_key(), self._clock.now()
-        builder = _builder(subject, self._root.subject, key, now, lasts)
+    def for_device(self, ven_id: str, generation: int, key: ec.EllipticCurvePublicKey, lasts: timedelta) -> Issued:
+        """For a key of the device's own, which we do not have."""
+        subject = _subject(ven_id, model.device_purpose(generation))
+        signed = self._signed(subject, key, ExtendedKeyUsageOID.CLIENT_AUTH, lasts)
+        return Issued(_pem(signed), "", signed.not_valid_after_utc)
+
+    def opened(self, pem: str) -> Shown:
+        """A device's certificate that it shows us itself. Raises `Unauthenticated` unless it is ours and valid."""
+        now = self._clock.now()
+        try:
+            shown = x509.load_pem_x509_certificate(pem.encode())
+            shown.verify_directly_issued_by(self._root)
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion):
+            raise Unauthenticated("this is no certificate of the built-in authority: enrol by a claim") from None
+        key, names = shown.public_key(), [str(one.value) for one in shown.subject]
+        generation = model.generation_of(names[-1])
+        if generation is None or not isinstance(key, ec.EllipticCurvePublicKey):
+            raise Unauthenticated("this certificate was not issued to a device that enrolled")
+        if not shown.not_valid_before_utc <= now < shown.not_valid_after_utc:
+            raise Unauthenticated("this certificate has expired: enrol again, by a new claim")
+        return Shown(names[0], generation, key)
+
+    def _signed(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        use: ObjectIdentifier,
+        lasts: timedelta,
+        *more: x509.ExtensionType,
+    ) -> x509.Certificate:
+        builder = _builder(subject, self._root.subject, key, self._clock.now(), lasts)
         extensions = [
             x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
             x509.ExtendedKeyUsage([use]),
@@ -80,8 +123,7 @@ class Authority:
         for extension in extensions:
             builder = builder.add_extension(extension, critical=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        certificate = builder.add_extension(_usage(signs=False), critical=True).sign(self._key, hashes.SHA256())
-        return Issued(_pem(certificate), _key_pem(key), certificate.not_valid_after_utc)
+        return builder.add_extension(_usage(signs=False), critical=True).sign(self._key, hashes.SHA256())
 
 
 # --- the root ---------------------------------------------------------------------------------------------------------
@@ -99,7 +141,7 @@ async def opened(rows: Rows, clock: Clock, passphrase: str, lasts: timedelta) ->
 def new_root(now: datetime, passphrase: str) -> Root:
     """Takes a while: call it in a thread."""
     key, name = _new_key(), _subject(f"Tieline authority {secrets.token_hex(4)}")
-    builder = _builder(name, name, key, now, _ROOT_LASTS)
+    builder = _builder(name, name, key.public_key(), now, _ROOT_LASTS)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     certificate = builder.add_extension(_usage(signs=True), critical=True).sign(key, hashes.SHA256())
     return Root(_pem(certificate), sealed(_key_pem(key).encode(), passphrase, _der(certificate)), now)
@@ -120,17 +162,17 @@ def _new_key() -> ec.EllipticCurvePrivateKey:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, lasts: timedelta
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, lasts: timedelta
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATED)
         .not_valid_after(now + lasts)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 

@@ -1,5 +1,6 @@
 """Who there is: devices and OAuth2 clients, known by secrets of 256 random bits of which we keep only the digest."""
 
+import enum
 import hashlib
 import hmac
 import re
@@ -137,14 +138,55 @@ class Root(msgspec.Struct, frozen=True):
 CLIENT = "client"
 """The purpose of a certificate that only an OAuth2 client can have: it never opens what a device of that name may."""
 
+_DEVICE = "device "
 
-def device_grant(ven_id: str, until: datetime | None = None) -> Grant:
-    """A VEN speaks on its own three topics and hears its own one; nothing else exists for it."""
+
+def device_purpose(generation: int) -> str:
+    """Of a device's certificate: it is void when the credential on which it was issued is."""
+    return f"{_DEVICE}{generation}"
+
+
+def generation_of(purpose: str) -> int | None:
+    """None for a certificate that another authority issued, which knows of no credential of ours."""
+    said = purpose.removeprefix(_DEVICE)
+    return int(said) if said != purpose and re.fullmatch(r"[0-9]{1,9}", said) else None
+
+
+class Denied(enum.StrEnum):
+    """Why somebody may not connect."""
+
+    UNKNOWN = "unknown"
+    WRONG_SECRET = "wrong secret"  # noqa: S105  of a device that there is
+    WRONG_TOKEN = "wrong token"  # noqa: S105  none, not valid, or another client's
+    NO_CERTIFICATE = "no certificate"
+    BAD_CERTIFICATE = "bad certificate"  # expired, or of an authority that is not trusted: TLS ends before we are asked
+    OLD_CERTIFICATE = "old certificate"  # issued before the credential was renewed
+    OTHER_USER = "another's user"  # than the one that the certificate names
+    OTHER_CLIENT_ID = "another's client id"
+    REVOKED = "revoked"
+    FLOODING = "flooding"
+
+
+def device_grant(ven_id: str, generation: int, until: datetime | None = None) -> Grant:
+    """A VEN speaks and hears on the topics of its own id; nothing else exists for it."""
     return Grant(
-        publish=tuple(messages.topic(kind, ven_id) for kind in (messages.METER, messages.LOADS, messages.ACK)),
-        subscribe=(messages.topic(messages.COMMAND, ven_id),),
+        publish=tuple(messages.topic(kind, ven_id) for kind in messages.FROM_VEN),
+        subscribe=tuple(messages.topic(kind, ven_id) for kind in messages.TO_VEN),
         until=until,
+        label=device_label(ven_id, generation),
     )
+
+
+def device_label(ven_id: str, generation: int) -> str:
+    """As what the broker lists a device that is connected: whose it is, and by which of its credentials it came."""
+    return f"device:{ven_id}:{generation}"
+
+
+def labelled(label: str) -> tuple[str, int] | None:
+    """The VEN and the generation; None for what is no device's label."""
+    kind, _, rest = label.partition(":")
+    ven_id, _, generation = rest.rpartition(":")
+    return (ven_id, int(generation)) if kind == "device" and ven_id and generation.isdecimal() else None
 
 
 def listener_grant(places: Sequence[str], until: datetime | None = None) -> Grant:

@@ -12,9 +12,10 @@ from typing import Literal, Protocol, TypeAlias
 
 from tieline.base.access import Caller, Decide, Grant
 from tieline.base.time import Clock
-from tieline.identity import model, reads
+from tieline.identity import admission, model
+from tieline.identity.admission import Verifier
 from tieline.identity.authority import Authority
-from tieline.identity.reads import Verifier
+from tieline.identity.model import Denied
 from tieline.ports import Rows
 from tieline.wires.openadr31.notifiers import MqttAnonymous, MqttAuthentication, MqttBearerToken, MqttCertificate
 
@@ -22,23 +23,35 @@ Method: TypeAlias = Literal["token", "certificate", "anonymous"]
 _MOST = 10_000
 
 
-def decide(method: Method, rows: Rows, verifier: Verifier) -> Decide:
-    """Of whoever connects."""
+def decide(
+    method: Method,
+    rows: Rows,
+    clock: Clock,
+    verifier: Verifier,
+    denied: Callable[[Caller, Denied], None] = lambda *_: None,
+) -> Decide:
+    """Of whoever connects; `denied` is told of each that may not. The clock is the wall's."""
 
-    async def by_token(caller: Caller) -> Grant | None:
-        grant = await reads.device(rows, caller)
-        if grant is None and caller.password.count(".") == 2:  # a token, which no device's secret looks like
-            grant = await reads.bearer_device(rows, caller, verifier)
-        return grant
+    async def by_token(caller: Caller) -> Grant | Denied:
+        if caller.password.count(".") == 2:  # a token, which no device's secret looks like
+            return await admission.bearer_device(rows, caller, verifier)
+        return await admission.device(rows, clock, caller)
 
-    async def decided(caller: Caller) -> Grant | None:
+    async def decided(caller: Caller) -> Grant | Denied:
         if method == "certificate":
-            return await reads.certified_device(rows, caller)
+            return await admission.certified(rows, clock, caller)
         if method == "anonymous" and not caller.user and not caller.password:
-            return await reads.anyone(rows, caller)
+            return await admission.anyone(rows, caller)
         return await by_token(caller)
 
-    return decided
+    async def told(caller: Caller) -> Grant | None:
+        decision = await decided(caller)
+        if isinstance(decision, Grant):
+            return decision
+        denied(caller, decision)
+        return None
+
+    return told
 
 
 class Asker(Protocol):

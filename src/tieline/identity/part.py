@@ -6,17 +6,20 @@ from typing import Protocol
 import msgspec
 
 from tieline.base.errors import Refused
-from tieline.base.part import Part
+from tieline.base.part import Part, Task
 from tieline.base.time import Clock
-from tieline.identity import routes
-from tieline.identity.authority import Authority
+from tieline.identity import devices, routes
+from tieline.identity.authority import DEVICE_LASTS, Authority
+from tieline.identity.devices import Door
 from tieline.identity.discovery import Discovered
+from tieline.identity.enrolment import Enroller
 from tieline.identity.issuer import Issuer
 from tieline.identity.keys import KeyRing
+from tieline.identity.kicker import Kicker, Sessions
 from tieline.identity.model import TokenPolicy
 from tieline.identity.outside import OutsideIssuer
 from tieline.identity.verification import OutsideTokens, OwnTokens, Verifier
-from tieline.ports import Rows
+from tieline.ports import Log, Rows
 
 
 class Chosen(Protocol):
@@ -64,9 +67,23 @@ class Identity(msgspec.Struct, frozen=True):
     outside: Discovered | None
 
 
-def part(trusted: str, authority: Authority | None) -> Part:
-    """Its doors, as `routes.routes` describes them."""
-    return Part("identity", routes=routes.routes(trusted, authority))
+def part(
+    log: Log,
+    rows: Rows,
+    wall: Clock,
+    door: Door,
+    authority: Authority | None,
+    sessions: Sessions | None,
+    lasts: timedelta = DEVICE_LASTS,
+) -> Part:
+    """Its doors, as `routes.routes` and `devices.routes` describe them. Without `sessions`, those of the broker, nobody
+    who is connected is disconnected before it leaves. `lasts`: a certificate of a device that enrolled."""
+    served = [
+        *routes.routes(door.trusted, authority, wall),
+        *devices.routes(Enroller(rows, wall, authority, lasts), door, wall, lasts),
+    ]
+    kicking = [Task("kicker", Kicker(log, rows, sessions, wall).run)] if sessions else []
+    return Part("identity", tasks=kicking, routes=served)
 
 
 def identity(rows: Rows, clock: Clock, chosen: Chosen) -> Identity:

@@ -1,100 +1,99 @@
-"""Whether a device or a client is who it says. Functions on a Reader join a caller's transaction."""
+"""What is known of devices, claims, clients and keys. Functions on a Reader join a caller's transaction."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Protocol
 
 import msgspec
 import sqlalchemy as sa
 
-from tieline.base.access import Caller, Grant
-from tieline.base.errors import NotFound, Unauthenticated
+from tieline.base.errors import NotFound
 from tieline.columns import structs
 from tieline.identity import model
-from tieline.identity.model import Bearer, Client, Root, SigningKey, TokenPolicy
-from tieline.identity.scopes import Role, hears
-from tieline.identity.store import authority, client, credential, signing_key
+from tieline.identity.model import Client, Root, SigningKey, TokenPolicy
+from tieline.identity.scopes import Role
+from tieline.identity.store import authority, claim, client, credential, signing_key
 from tieline.ports import Reader, Rows
-from tieline.wires.openadr31 import topics
 
-
-class Verifier(Protocol):
-    """Raises `Unauthenticated` for a token that is nobody's."""
-
-    async def verify(self, token: str) -> Bearer: ...
-
-
+_AT_ONCE = 500  # names of a query
 _CLIENTS = sa.select(*[client.c[name] for name in Client.__struct_fields__])
 
 
-# --- the MQTT door ----------------------------------------------------------------------------------------------------
+# --- devices ----------------------------------------------------------------------------------------------------------
 
 
-async def device(rows: Rows, caller: Caller) -> Grant | None:
-    """What a device that connects may say and hear; None unless secret and client id are its own.
+class Credential(msgspec.Struct, frozen=True):
+    """A device's, as it stands; `generation` counts its renewals."""
 
-    The client id is bound to the user: MQTT closes the older of two sessions of one client id, so whoever could take
-    another's could shut it out.
-    """
-    expected = await rows.read(lambda reader: _secret_digest(reader, caller.user))
-    known = model.matches(caller.password, expected or model.NOBODY) and expected is not None
-    return model.device_grant(caller.user) if known and caller.mqtt_client_id == caller.user else None
-
-
-async def bearer_device(rows: Rows, caller: Caller, verifier: Verifier) -> Grant | None:
-    """What a client that connects with its token as password may hear; None unless the token is the user's own. It is
-    heard no longer than its token is valid.
-
-    It may choose its MQTT client id, as such clients do, except one that belongs to a device, to another client or to
-    the platform, which it would shut out.
-    """
-    try:
-        bearer = await verifier.verify(caller.password)
-    except Unauthenticated:
-        return None
-    if bearer.client_id != caller.user or await _is_another_s(rows, caller.mqtt_client_id, caller.user):
-        return None
-    return _listening(bearer)
+    ven_id: str
+    generation: int
+    issued_at: datetime
+    enrolled_at: datetime | None
+    paused_until_at: datetime | None
+    revoked_at: datetime | None
 
 
-async def certified_device(rows: Rows, caller: Caller) -> Grant | None:
-    """What a device or a client may do whose certificate the broker has verified: as much as with its secret or its
-    token, which it needs not, until the certificate expires. None where another user is named than it certifies."""
-    proof = caller.proof
-    if proof is None or caller.user not in ("", proof.name):
-        return None
-    if proof.purpose != model.CLIENT and await rows.read(lambda reader: has_credential(reader, proof.name)):
-        return model.device_grant(proof.name, proof.until) if caller.mqtt_client_id == proof.name else None
-    found = await standing(rows, proof.name)
-    if found is None or found.revoked_at or await _is_another_s(rows, caller.mqtt_client_id, proof.name):
-        return None
-    return _listening(Bearer(found.client_id, found.role, frozenset(found.scopes), proof.until))
+class Held(msgspec.Struct, frozen=True):
+    """What a device that connects is measured by."""
+
+    secret_digest: str
+    generation: int
+    revoked_at: datetime | None
+    paused_until_at: datetime | None
 
 
-async def anyone(rows: Rows, caller: Caller) -> Grant | None:
-    """What may be heard by whoever does not say who it is; None for a client id that is somebody's."""
-    return None if await _is_another_s(rows, caller.mqtt_client_id, "") else model.listener_grant([topics.ANYONE])
+_CREDENTIALS = sa.select(
+    credential.c.subject.label("ven_id"), *[credential.c[name] for name in Credential.__struct_fields__[1:]]
+)
+_HELD = sa.select(*[credential.c[name] for name in Held.__struct_fields__])
+_VALID = credential.c.revoked_at.is_(None)
 
 
-def _listening(bearer: Bearer) -> Grant:
-    if not hears(bearer.role, bearer.scopes):
-        return Grant(until=bearer.expires_at)
-    place = topics.ROOT if bearer.role is Role.BL else topics.of_client(bearer.client_id)
-    return model.listener_grant([place], bearer.expires_at)
+def held(reader: Reader, subject: str) -> Held | None:
+    return next(iter(structs(Held, reader.execute(_HELD.where(credential.c.subject == subject)))), None)
 
 
-def has_credential(reader: Reader, subject: str) -> bool:
-    """Whether it is a device that may connect."""
-    return _secret_digest(reader, subject) is not None
-
-
-def _secret_digest(reader: Reader, subject: str) -> str | None:
-    valid = sa.and_(credential.c.subject == subject, credential.c.revoked_at.is_(None))
-    found: str | None = reader.execute(sa.select(credential.c.secret_digest).where(valid)).scalar()
+def generation(reader: Reader, subject: str) -> int | None:
+    """Of a device that may connect."""
+    found: int | None = reader.execute(
+        sa.select(credential.c.generation).where(credential.c.subject == subject, _VALID)
+    ).scalar()
     return found
 
 
-async def _is_another_s(rows: Rows, mqtt_client_id: str, user: str) -> bool:
+def the_credential(reader: Reader, ven_id: str) -> Credential:
+    """Raises `NotFound`."""
+    found = structs(Credential, reader.execute(_CREDENTIALS.where(credential.c.subject == ven_id)))
+    if not found:
+        raise NotFound(f"there is no VEN {ven_id!r}: register it first")
+    return found[0]
+
+
+async def credentials(
+    rows: Rows, *, new_at: datetime | None, after: str = "", limit: int | None = None
+) -> list[Credential]:
+    """In order of VEN id, after one; `new_at`: only of VENs that no device enrolled for and that no claim is open for
+    at that instant."""
+    query = _CREDENTIALS.where(credential.c.subject > after).order_by(credential.c.subject).limit(limit)
+    if new_at is not None:
+        open_ = sa.and_(claim.c.revoked_at.is_(None), claim.c.expires_at > new_at, claim.c.used < claim.c.uses)
+        claimed = sa.exists().where(claim.c.ven_id == credential.c.subject, open_)
+        query = query.where(_VALID, credential.c.enrolled_at.is_(None), ~claimed)
+    return await rows.read(lambda reader: structs(Credential, reader.execute(query)))
+
+
+def admitted(reader: Reader, ven_ids: Sequence[str], now: datetime) -> dict[str, int]:
+    """Those of these VENs that may be connected, each with the generation of its credential."""
+    free = sa.or_(credential.c.paused_until_at.is_(None), credential.c.paused_until_at <= now)
+    query = sa.select(credential.c.subject, credential.c.generation).where(_VALID, free)
+    found: dict[str, int] = {}
+    for begin in range(0, len(ven_ids), _AT_ONCE):
+        chunk = ven_ids[begin : begin + _AT_ONCE]
+        found |= {row.subject: row.generation for row in reader.execute(query.where(credential.c.subject.in_(chunk)))}
+    return found
+
+
+def is_another_s(reader: Reader, mqtt_client_id: str, user: str) -> bool:
+    """Whether a client id at the broker belongs to a device, a client or the platform, and not to this user."""
     if mqtt_client_id == user:
         return False
     if mqtt_client_id.startswith(model.PLATFORM) or not mqtt_client_id.isprintable():
@@ -103,7 +102,59 @@ async def _is_another_s(rows: Rows, mqtt_client_id: str, user: str) -> bool:
         sa.select(sa.literal(1)).where(credential.c.subject == mqtt_client_id),
         sa.select(sa.literal(1)).where(client.c.client_id == mqtt_client_id),
     )
-    return await rows.read(lambda reader: reader.execute(taken).first() is not None)
+    return reader.execute(taken).first() is not None
+
+
+# --- claims -----------------------------------------------------------------------------------------------------------
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The right to enrol a device for one VEN, so many times until it expires."""
+
+    claim_id: str
+    ven_id: str
+    uses: int
+    used: int
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What a claim that is shown is measured by."""
+
+    ven_id: str
+    secret_digest: str
+    uses: int
+    used: int
+    expires_at: datetime
+    revoked_at: datetime | None
+    key_digest: str | None
+    generation: int | None
+
+
+_CLAIMS = sa.select(*[claim.c[name] for name in Claim.__struct_fields__])
+_KEPT = sa.select(*[claim.c[name] for name in Kept.__struct_fields__])
+
+
+def kept_claim(reader: Reader, claim_id: str) -> Kept | None:
+    return next(iter(structs(Kept, reader.execute(_KEPT.where(claim.c.claim_id == claim_id)))), None)
+
+
+def the_claim(reader: Reader, claim_id: str) -> Claim:
+    """Raises `NotFound`."""
+    found = structs(Claim, reader.execute(_CLAIMS.where(claim.c.claim_id == claim_id)))
+    if not found:
+        raise NotFound(f"there is no claim {claim_id[:40]!r}: `tieline claim list` shows them all")
+    return found[0]
+
+
+async def claims(rows: Rows, ven_id: str | None, *, after: str = "", limit: int | None = None) -> list[Claim]:
+    """In order of id, after one; spent and revoked ones too."""
+    query = _CLAIMS.where(claim.c.claim_id > after).order_by(claim.c.claim_id).limit(limit)
+    query = query.where(claim.c.ven_id == ven_id) if ven_id else query
+    return await rows.read(lambda reader: structs(Claim, reader.execute(query)))
 
 
 # --- clients ----------------------------------------------------------------------------------------------------------
@@ -139,6 +190,13 @@ async def clients(rows: Rows, *, after: str = "", limit: int | None = None) -> l
     """In order of id, after an id; revoked ones too."""
     query = _CLIENTS.where(client.c.client_id > after).order_by(client.c.client_id).limit(limit)
     return await rows.read(lambda reader: structs(Client, reader.execute(query)))
+
+
+def count_clients(reader: Reader) -> int:
+    """Of those that are not revoked."""
+    query = sa.select(sa.func.count()).select_from(client).where(client.c.revoked_at.is_(None))
+    found: int = reader.execute(query).scalar_one()
+    return found
 
 
 async def standing(rows: Rows, client_id: str) -> Standing | None:

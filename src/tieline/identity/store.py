@@ -1,4 +1,4 @@
-"""The tables of credentials, clients, signing keys and the certificate authority, and their writes."""
+"""The tables of credentials, claims, clients, signing keys and the certificate authority, and their writes."""
 
 from datetime import datetime
 
@@ -16,8 +16,28 @@ credential = sa.Table(
     metadata,
     sa.Column("subject", sa.String(64), primary_key=True),  # whose it is: a VEN id
     sa.Column("secret_digest", sa.String(64), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False, server_default="1"),  # certificates of an older one are void
     sa.Column("issued_at", Instant, nullable=False),
+    sa.Column("enrolled_at", Instant),  # a device took it by a claim
+    sa.Column("paused_until_at", Instant),  # by the wall's clock: it may not connect before
     sa.Column("revoked_at", Instant),
+)
+
+claim = sa.Table(
+    "claim",
+    metadata,
+    sa.Column("claim_id", sa.String(24), primary_key=True),
+    sa.Column("ven_id", sa.String(64), nullable=False),
+    sa.Column("secret_digest", sa.String(64), nullable=False),
+    sa.Column("uses", sa.Integer, nullable=False),
+    sa.Column("used", sa.Integer, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+    sa.Column("used_at", Instant),
+    sa.Column("key_digest", sa.String(64)),  # of the key that it last certified, and on which generation: an answer
+    sa.Column("generation", sa.Integer),  # that was lost may be asked for again
+    sa.Column("revoked_at", Instant),
+    sa.Index("claim_by_ven", "ven_id"),
 )
 
 client = sa.Table(
@@ -59,14 +79,37 @@ authority = sa.Table(
 # --- credentials ------------------------------------------------------------------------------------------------------
 
 
-def replace(tx: Transaction, subject: str, secret_digest: str, now: datetime) -> None:
-    """One secret a subject: a new one ends the old one."""
+def add_credential(tx: Transaction, subject: str, secret_digest: str, now: datetime) -> None:
+    tx.execute(sa.insert(credential).values(subject=subject, secret_digest=secret_digest, generation=1, issued_at=now))
+
+
+def change_credential(tx: Transaction, subject: str, **values: object) -> None:
+    tx.execute(sa.update(credential).where(credential.c.subject == subject).values(**values))
+
+
+def drop_credential(tx: Transaction, subject: str) -> None:
     tx.execute(sa.delete(credential).where(credential.c.subject == subject))
-    tx.execute(sa.insert(credential).values(subject=subject, secret_digest=secret_digest, issued_at=now))
 
 
-def revoke(tx: Transaction, subject: str, now: datetime) -> None:
-    tx.execute(sa.update(credential).where(credential.c.subject == subject).values(revoked_at=now))
+# --- claims -----------------------------------------------------------------------------------------------------------
+
+
+def add_claim(tx: Transaction, **values: object) -> None:
+    tx.execute(sa.insert(claim).values(used=0, **values))
+
+
+def change_claim(tx: Transaction, claim_id: str, **values: object) -> None:
+    tx.execute(sa.update(claim).where(claim.c.claim_id == claim_id).values(**values))
+
+
+def forget_claims(tx: Transaction, expired_before: datetime) -> None:
+    tx.execute(sa.delete(claim).where(claim.c.expires_at < expired_before))
+
+
+def revoke_claims(tx: Transaction, ven_id: str, now: datetime) -> None:
+    """All that could still be used for the VEN."""
+    usable = sa.and_(claim.c.ven_id == ven_id, claim.c.revoked_at.is_(None))
+    tx.execute(sa.update(claim).where(usable).values(revoked_at=now))
 
 
 # --- clients ----------------------------------------------------------------------------------------------------------

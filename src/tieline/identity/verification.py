@@ -39,7 +39,6 @@ class Tokens(Protocol):
     async def open(self, token: str) -> Opened: ...
     def stands(self, opened: Opened) -> bool: ...
     async def look(self) -> None: ...
-    def doubt(self) -> None: ...
 
 
 class Verifier:
@@ -74,10 +73,6 @@ class Verifier:
             self._opened.popitem(last=False)
         return opened.bearer
 
-    def recheck(self) -> None:
-        """Believe nothing of clients any more: for whoever just revoked one in this process."""
-        self._tokens.doubt()
-
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
@@ -93,7 +88,6 @@ class OwnTokens:
         self._generations: dict[str, int | None] = {}  # of clients that changed since we look; None: revoked
         self._revision: int | None = None
         self._looked_at = EPOCH
-        self._doubted = False
         self._looking = asyncio.Lock()
 
     async def open(self, token: str) -> Opened:
@@ -122,17 +116,12 @@ class OwnTokens:
             now = self._clock.now()
             if now - self._looked_at < _CHANGES_AFTER:
                 return
-            self._doubted = False
             if self._revision is None:
                 self._revision = await reads.last_revision(self._rows)
             for client in await reads.changed(self._rows, self._revision):
                 self._generations[client.client_id] = client.generation if client.revoked_at is None else None
                 self._revision = client.revision
-            if not self._doubted:  # meanwhile: what was read may be older than the doubt
-                self._looked_at = now
-
-    def doubt(self) -> None:
-        self._looked_at, self._doubted = EPOCH, True
+            self._looked_at = now
 
 
 class OutsideTokens:
@@ -157,7 +146,4 @@ class OutsideTokens:
         return True
 
     async def look(self) -> None:
-        """Nothing is known of its clients."""
-
-    def doubt(self) -> None:
         """Nothing is known of its clients."""

@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from tieline.base.errors import Conflict
+from tieline.base.names import new_id
 from tieline.base.series import Declaration
 from tieline.base.time import Clock
 from tieline.identity import actions as identity
@@ -19,6 +20,7 @@ from tieline.registry.model import (
     Registered,
     Resource,
     Site,
+    Ven,
     power_declarations,
 )
 from tieline.wires.openadr31.messages import Operation
@@ -50,12 +52,7 @@ async def register_ven(rows: Rows, clock: Clock, new: NewVen) -> Registered:
             raise Conflict(f"VEN {same} is named {new.name!r} already: names are unique")
         if new.site is not None:
             _add_site(tx, new.site, now)
-        site = reads.the_site(tx, new.site.site_id if new.site else new.site_id or "")
-        store.add_ven(tx, new.ven_id, new.name, site.site_id, now, client_id=new.client_id, targets=tuple(new.targets))
-        openadr.tell_ven(tx, new.ven_id, Operation.CREATE, now)
-        _add_resources(tx, new.ven_id, site.zone, new.resources, now)
-        secret = identity.issue(tx, new.ven_id, now)
-        tx.say("news.ven.registered", msgspec.json.encode({"ven_id": new.ven_id, "at": now}))
+        secret = enter_ven(tx, new, now)
         return Registered(reads.the_ven(tx, new.ven_id), reads.resources_of(tx, new.ven_id), secret)
 
     return await rows.transaction(work)
@@ -71,8 +68,7 @@ async def add_resource(rows: Rows, clock: Clock, ven_id: str, new: NewResource) 
             raise Conflict(f"VEN {ven_id} has a resource {new.resource_id} already; give the new one another id")
         if any(one.name == new.name for one in reads.resources_of(tx, ven_id)):
             raise Conflict(f"VEN {ven_id} has a resource named {new.name!r} already; give the new one another name")
-        _add_resources(tx, ven_id, ven.zone, [new], now)
-        tx.say("news.ven.changed", msgspec.json.encode({"ven_id": ven_id, "at": now}))
+        enter_resources(tx, ven, [new], now)
         return next(one for one in reads.resources_of(tx, ven_id) if one.resource_id == new.resource_id)
 
     return await rows.transaction(work)
@@ -86,6 +82,23 @@ async def renew_credential(rows: Rows, clock: Clock, ven_id: str) -> Credential:
         return Credential(ven_id, identity.issue(tx, reads.the_ven(tx, ven_id).ven_id, now))
 
     return await rows.transaction(work)
+
+
+def enter_ven(tx: Transaction, new: NewVen, now: datetime) -> str:
+    """Within the caller's transaction: a VEN whose id and name are free, at a site that exists. Its secret may be
+    forgotten: then a device enrols by a claim. Raises `NotFound` for the site."""
+    site = reads.the_site(tx, new.site.site_id if new.site else new.site_id or "")
+    store.add_ven(tx, new.ven_id, new.name, site.site_id, now, client_id=new.client_id, targets=tuple(new.targets))
+    openadr.tell_ven(tx, new.ven_id, Operation.CREATE, now)
+    _add_resources(tx, new.ven_id, site.zone, new.resources, now)
+    tx.say("news.ven.registered", msgspec.json.encode({"ven_id": new.ven_id, "at": now}))
+    return identity.issue(tx, new.ven_id, now)
+
+
+def enter_resources(tx: Transaction, ven: Ven, new: Sequence[NewResource], now: datetime) -> None:
+    """Within the caller's transaction: loads whose ids and names are free at a VEN."""
+    _add_resources(tx, ven.ven_id, ven.zone, new, now)
+    tx.say("news.ven.changed", msgspec.json.encode({"ven_id": ven.ven_id, "at": now}))
 
 
 def declare_series(tx: Transaction, declarations: Sequence[Declaration], now: datetime) -> None:
@@ -115,7 +128,7 @@ def _add_site(tx: Transaction, new: NewSite, now: datetime) -> None:
 
 
 def _add_resources(tx: Transaction, ven_id: str, zone: str, new: Sequence[NewResource], now: datetime) -> None:
-    known = [(openadr.new_id(), one) for one in new]
+    known = [(new_id(), one) for one in new]
     store.add_resources(tx, ven_id, known, now)
     store.put_series(tx, power_declarations(ven_id, zone, new), now)
     for object_id, _ in known:

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from tieline.base.errors import Refused
-from tieline.base.names import Id, power_series, sheddable_series
+from tieline.base.names import Id, hold_series, power_series, sheddable_series, withheld_series
 from tieline.base.series import Declaration, Stamp
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
@@ -43,7 +43,7 @@ class NewSite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         try:
             zoneinfo.ZoneInfo(self.zone)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # a zone is looked for as a file of that name
             raise Refused(
                 f"zone {self.zone!r} of site {self.site_id} is not an IANA time zone, such as Europe/Lisbon"
             ) from None
@@ -99,11 +99,20 @@ class Ven(msgspec.Struct, frozen=True):
     zone: str
     panel_a: float
     created_at: datetime
+    targets: tuple[str, ...] | None = None
 
     @property
     def limit_kw(self) -> float:
         """The most that the panel of its site lets through, in kW."""
         return self.panel_a * PANEL_VOLTS / 1000
+
+
+class Lifetime(msgspec.Struct, frozen=True):
+    """When a VEN was registered; also of one that was retired since."""
+
+    ven_id: str
+    created_at: datetime
+    retired_at: datetime | None
 
 
 class Resource(msgspec.Struct, frozen=True):
@@ -134,13 +143,17 @@ METER_HOLD_S = 900
 
 
 def power_declarations(ven_id: str, zone: str, resources: Sequence[NewResource]) -> list[Declaration]:
-    """The series of a VEN: its meter, each load's power, and what each sheddable load could give up."""
-    ids: list[tuple[str, str | None]] = [(power_series(ven_id), None)]
+    """The series of a VEN: its meter, each load's power, what each sheddable load could give up, for how long, and
+    does."""
+    ids: list[tuple[str, str, str | None]] = [(power_series(ven_id), "kW", None)]
     for resource in resources:
-        ids.append((power_series(ven_id, resource.resource_id), resource.resource_id))
+        load = resource.resource_id
+        ids.append((power_series(ven_id, load), "kW", load))
         if resource.sheddable:
-            ids.append((sheddable_series(ven_id, resource.resource_id), resource.resource_id))
+            ids.append((sheddable_series(ven_id, load), "kW", load))
+            ids.append((withheld_series(ven_id, load), "kW", load))
+            ids.append((hold_series(ven_id, load), "s", load))
     return [
-        Declaration(series_id, "kW", METER_STEP_S, zone, Stamp.END, METER_HOLD_S, "mqtt", ven_id, resource_id)
-        for series_id, resource_id in ids
+        Declaration(series_id, unit, METER_STEP_S, zone, Stamp.END, METER_HOLD_S, "mqtt", ven_id, load)
+        for series_id, unit, load in ids
     ]

@@ -4,7 +4,6 @@ OpenADR ven        ↔ a VEN of the registry, at a site of its own where nobody 
 OpenADR resource   ↔ a resource at that VEN; its id there is unique in the platform, not only at the VEN
 """
 
-import secrets
 from collections.abc import Collection, Container
 from datetime import datetime
 from typing import Any
@@ -13,7 +12,8 @@ import msgspec
 import sqlalchemy as sa
 
 from tieline.base.errors import Conflict, NotFound
-from tieline.base.time import MICROSECOND
+from tieline.base.names import new_id
+from tieline.base.time import later
 from tieline.identity import actions as identity
 from tieline.ports import Reader, Transaction
 from tieline.registry import reads, store
@@ -23,12 +23,12 @@ from tieline.wires.openadr31.change import Change
 from tieline.wires.openadr31.messages import (
     BlResourceRequest,
     BlVenRequest,
-    ObjectType,
     Operation,
     Resource,
     ValuesMap,
     Ven,
 )
+from tieline.wires.openadr31.vocabulary import Attribute
 from tieline.wires.openadr301.targets import implied_grants
 
 UNCLAIMED = "(unclaimed)"
@@ -36,11 +36,6 @@ UNCLAIMED = "(unclaimed)"
 id, and in a request it does not say whose the VEN is."""
 OWNER = "CLIENT_ID"
 """The private attribute by which business logic says in 3.0.1 whose a VEN or resource is; no VEN may write it."""
-MAX_POWER = "MAX_POWER_CONSUMPTION"
-
-
-def new_id() -> str:
-    return secrets.token_hex(12)
 
 
 # --- what there is ----------------------------------------------------------------------------------------------------
@@ -121,13 +116,6 @@ def resource_grants(one: Resource, named: Container[str]) -> set[str]:
     return {*(one.targets or ()), *(implied_grants(None, [one.resource_name]) if one.id in named else ())}
 
 
-def resource_key(reader: Reader, object_id: str) -> tuple[str, str] | None:
-    """(ven_id, resource_id) of the registry for an OpenADR resource."""
-    query = sa.select(resource.c.ven_id, resource.c.resource_id).where(resource.c.object_id == object_id)
-    row = reader.execute(query).first()
-    return None if row is None else (row.ven_id, row.resource_id)
-
-
 _VENS = sa.select(ven).where(ven.c.retired_at.is_(None))
 _RESOURCES = sa.select(resource).join(ven, ven.c.ven_id == resource.c.ven_id).where(ven.c.retired_at.is_(None))
 
@@ -161,13 +149,14 @@ def _resource(row: sa.Row[Any]) -> Resource:
 
 
 def create_ven(tx: Transaction, request: BlVenRequest, zone: str, now: datetime, *, named: bool) -> Ven:
-    """At a new site of its own in that zone, without a device's secret: its client's tokens open every door. `named`:
-    business logic gives it its name. Raises `Conflict` when a VEN has that name."""
+    """At a new site of its own in that zone. Nobody is told a secret: its client's tokens open every door, and a device
+    may enrol by a claim. `named`: business logic gives it its name. Raises `Conflict` when a VEN has that name."""
     ven_id = new_id()
     _check_ven_name(tx, request.ven_name, ven_id)
     store.add_site(tx, NewSite(ven_id, request.ven_name, zone), now)
     store.add_ven(tx, ven_id, request.ven_name, ven_id, now, named=named, **_granted(request))
     store.put_series(tx, power_declarations(ven_id, zone, []), now)
+    identity.issue(tx, ven_id, now)
     tx.say("news.ven.registered", msgspec.json.encode({"ven_id": ven_id, "at": now}))
     return tell_ven(tx, ven_id, Operation.CREATE, now)
 
@@ -177,7 +166,7 @@ def update_ven(tx: Transaction, ven_id: str, request: BlVenRequest, now: datetim
     Resources of its client go with it to another. Raises `NotFound`, and `Conflict` when another VEN has the name."""
     old = the_ven(tx, ven_id)
     _check_ven_name(tx, request.ven_name, ven_id)
-    modified_at = max(old.modification_date_time + MICROSECOND, now)
+    modified_at = later(now, than=old.modification_date_time)
     names = named if request.ven_name != old.ven_name else _is_named(tx, old)
     store.set_ven(tx, ven_id, name=request.ven_name, named=names, modified_at=modified_at, **_granted(request))
     told = tell_ven(tx, ven_id, Operation.UPDATE, now)
@@ -193,7 +182,7 @@ def _hand_over(tx: Transaction, old: Ven, new: Ven, now: datetime) -> None:
         one = the_resource(tx, object_id)
         if one.client_id == old.client_id:
             client_id = None if new.client_id == UNCLAIMED else new.client_id
-            modified_at = max(one.modification_date_time + MICROSECOND, now)
+            modified_at = later(now, than=one.modification_date_time)
             store.set_resource(tx, object_id, client_id=client_id, modified_at=modified_at)
             tell_resource(tx, object_id, Operation.UPDATE, now)
 
@@ -204,7 +193,7 @@ def delete_ven(tx: Transaction, ven_id: str, now: datetime) -> Ven:
     for one in tx.execute(sa.select(resource.c.object_id).where(resource.c.ven_id == ven_id)).scalars().all():
         delete_resource(tx, one, now)
     store.set_ven(tx, ven_id, retired_at=now)
-    identity.revoke(tx, ven_id, now)
+    identity.retire(tx, ven_id, now)
     _tell(tx, old, Operation.DELETE, now)
     return old
 
@@ -267,7 +256,7 @@ def update_resource(
     if request.ven_id != old.ven_id:
         raise Conflict(f"resource {object_id} is at ven {old.ven_id} and cannot move to {request.ven_id!r}")
     _check_resource_name(tx, request, object_id)
-    modified_at = max(old.modification_date_time + MICROSECOND, now)
+    modified_at = later(now, than=old.modification_date_time)
     names = named if request.resource_name != old.resource_name else _is_named(tx, old)
     values = {"name": request.resource_name, "named": names, "modified_at": modified_at, **_granted(request)}
     store.set_resource(tx, object_id, **values)
@@ -304,19 +293,12 @@ def _check_resource_name(tx: Transaction, request: BlResourceRequest, object_id:
 
 
 def _rated_kw(attributes: tuple[ValuesMap, ...] | None) -> float:
-    """MAX_POWER_CONSUMPTION, in kW (Definition, Table 7); 0 where nobody says."""
-    said = [value for one in attributes or () if one.type == MAX_POWER for value in one.values]
+    """What it draws at most, in kW (Definition, Table 8); 0 where nobody says."""
+    said = [value for one in attributes or () if one.type == Attribute.MAX_POWER_CONSUMPTION for value in one.values]
     return next((float(v) for v in said if isinstance(v, int | float) and 0 <= v <= 100_000), 0.0)
 
 
 def _tell(tx: Transaction, told: Ven | Resource, operation: Operation, now: datetime) -> None:
-    change = Change(
-        object_type=ObjectType.VEN if isinstance(told, Ven) else ObjectType.RESOURCE,
-        operation=operation,
-        object_id=told.id,
-        object=told,
-        client_id=told.client_id,
-        named=operation is not Operation.DELETE and _is_named(tx, told),
-        at=now,
-    )
+    named = operation is not Operation.DELETE and _is_named(tx, told)
+    change = Change.of(operation, told, now, named=named)
     tx.say(change.subject, change.encoded())

@@ -1,5 +1,7 @@
 """What others may ask of the registry. Functions on a Reader join a caller's transaction; those on Rows are whole."""
 
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -8,7 +10,7 @@ from tieline.base.errors import NotFound
 from tieline.base.series import Declaration
 from tieline.columns import structs
 from tieline.ports import Reader, Rows
-from tieline.registry.model import Resource, Site, Ven
+from tieline.registry.model import Lifetime, Resource, Site, Ven
 from tieline.registry.store import resource, series, site, ven
 
 T = TypeVar("T")
@@ -18,6 +20,8 @@ _VENS = (
     .join(site)
     .where(ven.c.retired_at.is_(None))
 )
+_LIFETIMES = sa.select(ven.c.ven_id, ven.c.created_at, ven.c.retired_at)
+_AT_ONCE = 500  # names of a query
 _SERIES = sa.select(*[series.c[name] for name in Declaration.__struct_fields__])
 
 
@@ -69,6 +73,28 @@ def resources_of(reader: Reader, ven_id: str) -> list[Resource]:
     )
 
 
+def lifetimes_of(reader: Reader, ven_ids: Collection[str]) -> dict[str, Lifetime]:
+    """By VEN; also of those that were retired."""
+    found = [structs(Lifetime, reader.execute(_LIFETIMES.where(ven.c.ven_id.in_(some)))) for some in _some(ven_ids)]
+    return {one.ven_id: one for each in found for one in each}
+
+
+def sheddable_of(reader: Reader, ven_ids: Collection[str]) -> dict[str, list[str]]:
+    """The ids, in order, of the loads that may be shed, by VEN that has any."""
+    query = sa.select(resource.c.ven_id, resource.c.resource_id).where(resource.c.sheddable)
+    ordered, found = query.order_by(resource.c.ven_id, resource.c.resource_id), dict[str, list[str]]()
+    for some in _some(ven_ids):
+        for row in reader.execute(ordered.where(resource.c.ven_id.in_(some))):
+            found.setdefault(row.ven_id, []).append(row.resource_id)
+    return found
+
+
+def _some(ven_ids: Collection[str]) -> Iterator[Sequence[str]]:
+    """As many as one query may name."""
+    ordered = sorted(ven_ids)
+    return (ordered[first : first + _AT_ONCE] for first in range(0, len(ordered), _AT_ONCE))
+
+
 def the_series(reader: Reader, series_id: str) -> Declaration:
     """Raises `NotFound`."""
     return _found(_one(reader, Declaration, _SERIES.where(series.c.series_id == series_id)), f"series {series_id!r}")
@@ -88,6 +114,25 @@ async def vens(rows: Rows, *, q: str | None = None, after: str = "", limit: int 
     return await rows.read(
         lambda reader: structs(Ven, reader.execute(_matching(query, q, ven.c.ven_id, ven.c.name, site.c.name)))
     )
+
+
+async def lifetimes(rows: Rows) -> list[Lifetime]:
+    """Of all VENs that ever were, in order of id."""
+    return await rows.read(lambda reader: structs(Lifetime, reader.execute(_LIFETIMES.order_by(ven.c.ven_id))))
+
+
+def first_created_at(reader: Reader) -> datetime | None:
+    """When the first VEN of all that ever were was registered."""
+    found: datetime | None = reader.execute(sa.select(sa.func.min(ven.c.created_at))).scalar()
+    return found
+
+
+async def sheddable_ever(rows: Rows) -> list[tuple[str, str]]:
+    """Every load, by (VEN, id), that could be shed when it was declared; in order, also those that are gone since."""
+    named = series.c.series_id.like("%.sheddable/_kw", escape="/")
+    query = sa.select(series.c.ven_id, series.c.resource_id).where(named, series.c.resource_id.is_not(None))
+    ordered = query.order_by(series.c.ven_id, series.c.resource_id)
+    return await rows.read(lambda reader: [(one.ven_id, one.resource_id) for one in reader.execute(ordered)])
 
 
 async def resources(

@@ -1,14 +1,21 @@
 """The registry's HTTP door."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import get, post
+from litestar import Request, get, post
+from litestar.datastructures import UploadFile
 from litestar.params import FromPath, FromQuery, JSONBody, Parameter
 
+from tieline.base.errors import Refused
 from tieline.base.series import Declaration
 from tieline.doors import Cursor, Limit, Page, Search, WithClock, WithRows, after, page
 from tieline.registry import actions, reads
+from tieline.registry.importing import Report, import_sheet
 from tieline.registry.model import Credential, NewResource, NewSite, NewVen, Registered, Resource, Site
+from tieline.registry.sheet import MOST_BYTES
+
+FORM_BYTES = 100_000
+"""What a form may say around its file."""
 
 
 @post("/v1/sites")
@@ -33,9 +40,27 @@ async def register_ven(data: JSONBody[NewVen], rows: WithRows, clock: WithClock)
     return await actions.register_ven(rows, clock, data)
 
 
+@post("/v1/vens/import", status_code=200, request_max_body_size=MOST_BYTES + FORM_BYTES)
+async def import_vens(
+    request: Request[Any, Any, Any], rows: WithRows, clock: WithClock, dry_run: FromQuery[bool] = False
+) -> Report:
+    """Register the VENs of a CSV file (text/csv, or a form with a file), and tell what became of each row. `dry_run`:
+    only tell. They are given no secret."""
+    return await import_sheet(rows, clock, await _file(request), dry_run=dry_run)
+
+
+async def _file(request: Request[Any, Any, Any]) -> bytes:
+    if request.content_type[0] != "multipart/form-data":
+        return await request.body()
+    files = [one for one in (await request.form()).values() if isinstance(one, UploadFile)]
+    if len(files) != 1:
+        raise Refused(f"the form has {len(files)} files: send one")
+    return await files[0].read()
+
+
 @post("/v1/vens/{ven_id:str}/credential")
 async def renew_credential(ven_id: FromPath[str], rows: WithRows, clock: WithClock) -> Credential:
-    """A new secret for the VEN; the old one stops working at its next connection."""
+    """A new secret for the VEN; the old one stops working, and whoever is connected by it is disconnected."""
     return await actions.renew_credential(rows, clock, ven_id)
 
 
@@ -82,6 +107,7 @@ ROUTES = [
     list_sites,
     show_site,
     register_ven,
+    import_vens,
     renew_credential,
     add_resource,
     list_resources,

@@ -37,14 +37,16 @@ from tieline.settlement.model import (
 async def freeze(
     event: Event, *, rows: Rows, series: Series, rule: Rule = CAISO_10_IN_10, holidays: Collection[date] = ()
 ) -> FrozenBaseline:
-    """The baseline of every registered VEN, from what was known when the event started; computed once and kept.
+    """The baseline of every registered VEN, from what was known when the event started; computed once and kept, and
+    once more, from the same knowledge, where the event was since called for longer.
 
     Raises `Conflict` for an event that has not started.
     """
     known_at = event.started_at
     if known_at is None:
         raise Conflict(f"event {event.event_id} has not started: its baseline is frozen at {iso(event.start_at)}")
-    if (kept := await rows.read(lambda reader: reads.find_baseline(reader, event.event_id))) is not None:
+    kept = await rows.read(lambda reader: reads.find_baseline(reader, event.event_id))
+    if kept is not None and kept.end_at >= event.end_at:
         return kept
     calls = await _earlier_calls(event, known_at, rows, rule)
     matching = Matching(event, known_at, rule, holidays, calls, series)
@@ -52,9 +54,10 @@ async def freeze(
     new = await _matched(matching, groups)
 
     def work(tx: Transaction) -> FrozenBaseline:
-        if (first := reads.find_baseline(tx, event.event_id)) is not None:
+        first = reads.find_baseline(tx, event.event_id)
+        if first is not None and first.end_at >= new.end_at:
             return first
-        store.add_baseline(tx, new)
+        store.put_baseline(tx, new)
         return new
 
     return await rows.transaction(work)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tieline.base.time import micros
-from tieline.base.units import Kilowatts, energy
 from tieline.dispatch.model import Event, EventState
 
 Floats = NDArray[np.float64]
@@ -139,7 +138,7 @@ def stated(
         baseline_kwh=total(line.baseline_kwh for line in lines),
         used_kwh=total(line.used_kwh for line in lines),
         delivered_kwh=total(line.delivered_kwh for line in lines),
-        target_kwh=exact(energy(Kilowatts(event.target_kw), (until - event.start_at).total_seconds())),
+        target_kwh=exact(event.energy_kwh(until)),
         gap_seconds=total(line.gap_seconds for line in lines),
         vens=len(lines),
         rule=frozen.rule,

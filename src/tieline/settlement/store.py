@@ -33,8 +33,9 @@ statement = sa.Table(
 )
 
 
-def add_baseline(tx: Transaction, new: FrozenBaseline) -> None:
-    """Raises `Conflict` when the event has one."""
+def put_baseline(tx: Transaction, new: FrozenBaseline) -> None:
+    """In the place of the event's one before."""
+    tx.execute(sa.delete(frozen_baseline).where(frozen_baseline.c.event_id == new.event_id))
     tx.execute(
         sa.insert(frozen_baseline).values(
             event_id=new.event_id, known_at=new.known_at, rule=new.rule, body=canonical(new)

@@ -1,6 +1,7 @@
 """The VEN of one simulated home: the real agent's session and control, and the whims of its owner."""
 
 import asyncio
+import math
 import random
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,17 +11,20 @@ import numpy as np
 
 from tieline.base.time import RatedClock
 from tieline.sim.enrol import Home
+from tieline.sim.homes import Held
 from tieline.sim.options import Options
-from tieline.sim.routine import Array
+from tieline.sim.stock import SHEDDABLE
 from tieline.sim.twins import Snapshot
 from tieline.ven.control import Control
 from tieline.ven.door import MqttDoor
-from tieline.wires.mqtt.messages import ACK, LOADS, METER, Command, Load, Loads, LoadState, Meter, Op, Sample
+from tieline.ven.session import Beat
+from tieline.wires.mqtt.messages import ACK, LOADS, METER, Command, Load, Loads, LoadState, Meter, Op, Sample, Scalar
 
 ABSENCE_S = (120.0, 600.0)  # of the platform's clock: how long a home that drops out is gone
 DELAY_S = (1.0, 8.0)
 SAMPLES_AT_ONCE = 1400
 DRAWING_KW = 0.02  # a load that draws less is called off
+BEAT_S = 300.0  # of the platform's clock: a home is heard of each minute anyway
 
 
 class Whim(NamedTuple):
@@ -41,11 +45,12 @@ class Agent:
         door: MqttDoor, clock: RatedClock, options: Options,
     ) -> None:  # fmt: skip
         self.home, self.ven_id, self.rows = home, ven_id, rows
-        self.control = Control(controllable)
-        self.session = door.session(ven_id, known.secret, self._on_command)
+        self.control = Control(controllable, state=self._state)
+        self.session = door.session(ven_id, known.secret, self._on_command, Beat(BEAT_S, sleep=self._sleep))
         self.commands = 0
         self._known = known
         self._samples: list[Sample] = []
+        self._power_kw: float | None = None
         self._sent_loads: datetime | None = None
         self._clock, self._options = clock, options
         self._cut = asyncio.Event()
@@ -69,8 +74,9 @@ class Agent:
 
     def meter(self, at: datetime, power_kw: float) -> None:
         """A sample for the next message, unless an earlier run has told it."""
+        self._power_kw = round(power_kw, 4)
         if self._known.reported_until is None or at > self._known.reported_until:
-            self._samples.append(Sample(at=at, power_kw=round(power_kw, 4)))
+            self._samples.append(Sample(at=at, power_kw=self._power_kw))
 
     def note(self, at: datetime) -> None:
         """Remember that all was told up to `at`, once the broker has confirmed it."""
@@ -87,18 +93,26 @@ class Agent:
             self.session.send(LOADS, self._loads(snapshot))
 
     def _loads(self, snapshot: Snapshot) -> Loads:
-        power, sheddable = snapshot.power_kw[self.home].tolist(), snapshot.sheddable_kw[self.home].tolist()
-        shed = snapshot.shed[self.home].tolist()
-        loads = [
-            Load(
-                resource_id=resource_id,
-                power_kw=round(power[row], 4),
-                sheddable_kw=round(sheddable[row], 4),
-                state=LoadState.SHED if shed[row] else LoadState.ON if abs(power[row]) > DRAWING_KW else LoadState.OFF,
-            )
-            for resource_id, row in self.rows.items()
-        ]
-        return Loads(at=snapshot.at, loads=loads)
+        return Loads(at=snapshot.at, loads=[self._load(snapshot, name, row) for name, row in self.rows.items()])
+
+    def _load(self, snapshot: Snapshot, resource_id: str, row: int) -> Load:
+        where = self.home, row
+        power_kw, hold_s = round(float(snapshot.power_kw[where]), 4), float(snapshot.hold_s[where])
+        on = LoadState.ON if abs(power_kw) > DRAWING_KW else LoadState.OFF
+        return Load(
+            resource_id=resource_id,
+            power_kw=power_kw,
+            sheddable_kw=round(float(snapshot.sheddable_kw[where]), 4),
+            state=LoadState.SHED if snapshot.shed[where] else on,
+            hold_s=round(hold_s) if math.isfinite(hold_s) else None,
+            withheld_kw=round(float(snapshot.withheld_kw[where]), 4) if row in SHEDDABLE else None,
+        )
+
+    def _state(self) -> dict[str, Scalar]:
+        return {"meter_kw": self._power_kw}
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self._clock.anchor.speed)
 
     def _on_command(self, command: Command) -> None:
         self.commands += 1
@@ -111,7 +125,8 @@ class Agent:
             self._cut.set()
             return
         delay_s = whim.delay_s / self._clock.anchor.speed
-        asyncio.get_running_loop().call_later(delay_s, self._answer, command, whim.willing)
+        willing = whim.willing or command.op != Op.EVENT
+        asyncio.get_running_loop().call_later(delay_s, self._answer, command, willing)
 
     def _answer(self, command: Command, willing: bool) -> None:
         self.session.send(ACK, self.control.take(command, self._clock.now(), willing=willing))
@@ -129,16 +144,17 @@ class Agent:
         )
 
 
-def limits(agents: Sequence[Agent], shape: tuple[int, ...], at: datetime) -> Array | None:
-    """What the homes hold their loads to, (homes, loads), infinite where nothing is held; None when nothing is."""
-    held = [(agent, agent.control.limits(at)) for agent in agents]
-    if not any(limit_kw for _, limit_kw in held):
+def held(agents: Sequence[Agent], shape: tuple[int, int], at: datetime) -> Held | None:
+    """What the homes are held to; None when nothing is. `shape` is (homes, loads)."""
+    known = [(agent, agent.control.limits(at), agent.control.panel_limit(at)) for agent in agents]
+    if not any(limit_kw or panel_kw is not None for _, limit_kw, panel_kw in known):
         return None
-    matrix = np.full(shape, np.inf)
-    for agent, limit_kw in held:
+    loads, panels = np.full(shape, np.inf), np.full(shape[0], np.inf)
+    for agent, limit_kw, panel_kw in known:
+        panels[agent.home] = np.inf if panel_kw is None else panel_kw
         for resource_id, value in limit_kw.items():
-            matrix[agent.home, agent.rows[resource_id]] = value
-    return matrix
+            loads[agent.home, agent.rows[resource_id]] = value
+    return Held(loads, panels)
 
 
 def next_change(agents: Sequence[Agent], at: datetime) -> datetime | None:

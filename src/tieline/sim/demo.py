@@ -26,6 +26,7 @@ from rich.table import Table
 from tieline.base.errors import Broken, Unready
 from tieline.base.time import iso, parse_instant
 from tieline.sim import beside
+from tieline.sim.story import reporting
 from tieline.ven.client import Client
 
 SPEED = 60
@@ -131,7 +132,7 @@ async def _ready(url: str, child: asyncio.subprocess.Process, folder: Path) -> N
 async def _story(client: Client, console: Console, homes: int, folder: Path, child: asyncio.subprocess.Process) -> Tale:
     with console.status(f"{homes} homes live through a fortnight, enrol, connect and deliver their history"):
         await _live(client, homes, folder, child)
-    fleet = await client.fleet()
+        fleet = await reporting(client)
     now = (await client.index()).now_at
     console.print(
         f"{fleet.online} homes are live: they draw {fleet.power_kw:.0f} kW; {fleet.controllable_kw:.0f} kW could wait"

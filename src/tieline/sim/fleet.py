@@ -18,7 +18,7 @@ import numpy as np
 from tieline.base.errors import TielineError, Unready
 from tieline.base.time import RatedClock, iso
 from tieline.sim import enrol
-from tieline.sim.agent import Agent, limits, next_change
+from tieline.sim.agent import Agent, held, next_change
 from tieline.sim.homes import Fleet, warmed_up
 from tieline.sim.options import Options
 from tieline.sim.progress import Progress
@@ -193,7 +193,7 @@ class Simulation:
             fleet,
             report_every=self._options.report_every,
             loads_every=self._options.loads_every,
-            limits=lambda at: limits(self._agents, shape, at),
+            held=lambda at: held(self._agents, shape, at),
             change=lambda at: next_change(self._agents, at),
         )
         while True:

@@ -4,7 +4,7 @@ the limits it is held to; without limits it is the counterfactual, exactly.
     fixed: range, refrigerator, outlets, lights, sun      what each sheddable load wants
                         │                                           │
                         ▼                                     min with its limit
-              room left on the panel ◀── hvac, water, dryer, then the car: the last to be served yields first
+       room left below the panel's limit ◀── hvac, water, dryer, then the car: the last to be served yields first
                         │
                         ▼
     powers ─▶ house, tank, car, battery move on by one substep; what was held back is wanted again: the rebound
@@ -80,19 +80,47 @@ class State:
 class Step:
     """Means over [start_at, end_at) and what stands at its end; arrays are (homes, loads) in the order of `LOADS`.
 
-    `sheddable_kw` is what a load could still give up of what it draws at the end; `shed` where it was held down.
+    `withheld_kw` is how much more each load wanted than commands let it have. `sheddable_kw` is what it could still
+    give up of what it draws at the end, `hold_s` how long it could then stay down, infinite: as long as it is asked to;
+    `shed` where it was held down.
     """
 
     start_at: datetime
     end_at: datetime
     power_kw: Array
+    withheld_kw: Array
     sheddable_kw: Array
+    hold_s: Array
     shed: Flags
 
     @property
     def meter_kw(self) -> Array:
         """Net of what the home makes, (homes,)."""
         return np.asarray(self.power_kw.sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Held:
+    """What commands hold the homes to, in kW, infinite where nothing is held: (homes, loads) and (homes,)."""
+
+    loads: Array
+    panels: Array
+
+
+class _Hold:
+    """What is held in one step, by load (loads, homes), and what came of it."""
+
+    def __init__(self, held: Held | None, panel_kw: Array, shape: tuple[int, ...]) -> None:
+        free = np.full(shape, np.inf)
+        self.loads = free if held is None else np.ascontiguousarray(held.loads.T)
+        self.panel_kw = panel_kw if held is None else np.minimum(panel_kw, held.panels)
+        self.withheld_kw = np.zeros(shape)
+        self.shed = np.zeros(shape, dtype=bool)
+
+    def note(self, row: int, free: Array, given: Array) -> None:
+        """What a load would have had, and what it had."""
+        self.withheld_kw[row] += np.maximum(free - given, 0.0)
+        self.shed[row] |= given < free
 
 
 @dataclass(frozen=True)
@@ -122,21 +150,21 @@ class Fleet:
         other.state = copy.deepcopy(self.state)
         return other
 
-    def step(self, until: datetime, limits: Array | None = None, *, substep_s: float = SUBSTEP_S) -> Step:
-        """Move on to `until`, no load above its limit in kW, (homes, loads), infinite where there is none."""
+    def step(self, until: datetime, held: Held | None = None, *, substep_s: float = SUBSTEP_S) -> Step:
+        """Move on to `until`, no load and no home above what it is held to."""
         start, seconds = self.at, (until - self.at).total_seconds()
         count = max(1, int(np.ceil(seconds / substep_s - 1e-9)))
         length = timedelta(seconds=seconds / count)
         total = np.zeros_like(self.stock.rated_kw)
-        shed = np.zeros(total.shape, dtype=bool)
-        rows = None if limits is None else np.ascontiguousarray(limits.T)
+        hold = _Hold(held, self._panel_kw, total.shape)
         for i in range(count):
             now = self._now(start + i * length, length)
-            power = self._advance(now, rows, shed)
+            power = self._advance(now, hold)
             total += power
         self.at = until
-        sheddable = self._sheddable(now, power)
-        return Step(start, until, (total / count).T, sheddable.T, shed.T)
+        sheddable, hold_s = self._sheddable(now, power), self._hold_s(now, power)
+        withheld = hold.withheld_kw / count
+        return Step(start, until, (total / count).T, withheld.T, sheddable.T, hold_s.T, hold.shed.T)
 
     def _now(self, start: datetime, length: timedelta) -> _Now:
         middle = start + length / 2
@@ -145,23 +173,22 @@ class Fleet:
         running_h, length_h = (middle - EPOCH).total_seconds() / 3600, length.total_seconds() / 3600
         return _Now(hour, running_h, length_h, self._weather.at(day, hour), self._routine.day(day))
 
-    def _advance(self, now: _Now, limits: Array | None, shed: Flags) -> Array:
-        """Powers over one substep (loads, homes), with the state moved on; marks in `shed` what a limit held down."""
+    def _advance(self, now: _Now, hold: _Hold) -> Array:
+        """Powers over one substep (loads, homes), with the state moved on; notes what was held down."""
         power = np.zeros_like(self.stock.rated_kw)
         at_home = (now.hour < now.day.leave) | (now.hour >= now.day.back)
         self._fixed(now, at_home, power)
         fixed = power[FIXED, :].sum(axis=0)
         wanted = self._wanted(now, at_home)
-        room = self._panel_kw - fixed
+        room, breaker = np.maximum(hold.panel_kw - fixed, 0.0), np.maximum(self._panel_kw - fixed, 0.0)
         for row in SERVED:
-            given = wanted[row]
-            if limits is not None:
-                given = np.minimum(given, limits[row])
-                shed[row] |= given < wanted[row]
-            power[row] = np.minimum(given, room)
+            free = np.minimum(wanted[row], breaker)  # what the breaker would trip at nobody withholds
+            power[row] = np.minimum(np.minimum(wanted[row], hold.loads[row]), room)
+            hold.note(row, free, power[row])
             room -= power[row]
+            breaker -= free
         surplus = np.maximum(-fixed - sum(wanted.values()), 0.0)
-        self._battery(now, surplus, limits, shed, power)
+        self._battery(now, surplus, hold, power)
         self._settle(now, power)
         return power
 
@@ -216,7 +243,7 @@ class Fleet:
         begins = np.abs(day.dryer_at - now.hour) <= hours / 2
         state.laundry_kwh += day.dryer_kwh * (begins & (built.rated_kw[DRYER] > 0))
 
-    def _battery(self, now: _Now, surplus: Array, limits: Array | None, shed: Flags, power: Array) -> None:
+    def _battery(self, now: _Now, surplus: Array, hold: _Hold, power: Array) -> None:
         """Charges on what the sun leaves over after all that the home wants; empties evenly over the evening's peak."""
         built, state, rated = self.stock, self.state, self.stock.rated_kw[BATTERY]
         wanted = discharge = np.zeros_like(rated)
@@ -227,19 +254,16 @@ class Fleet:
         else:
             missing = (built.battery_kwh - state.battery_kwh) / BATTERY_EFFICIENCY
             wanted = np.minimum(np.minimum(surplus, rated), missing / now.length_h)
-        charge = wanted
-        if limits is not None:
-            charge = np.minimum(wanted, limits[BATTERY])
-            shed[BATTERY] |= charge < wanted
+        charge = np.minimum(wanted, hold.loads[BATTERY])
+        hold.note(BATTERY, wanted, charge)
         power[BATTERY] = charge - discharge
         state.battery_kwh += (charge * BATTERY_EFFICIENCY - discharge / BATTERY_EFFICIENCY) * now.length_h
 
     def _settle(self, now: _Now, power: Array) -> None:
         """The house, the tank, the car and the laundry after the substep."""
         built, state, hours, sky = self.stock, self.state, now.length_h, now.sky
-        conducted = (sky.outdoor_c - state.indoor_c) / built.resistance_k_per_kw * hours
-        appliances = power[OUTLETS] + power[LIGHTS] + power[REFRIGERATOR] + 0.3 * power[RANGE]
-        gained = (0.2 + 0.8 * appliances + built.window_m2 * sky.irradiance_kw_m2) * hours
+        conducted = self._conducted_kw(sky) * hours
+        gained = self._gained_kw(power, sky) * hours
         pumped = power[HVAC] * (state.heating * 1.0 - state.cooling) * (performance(sky.outdoor_c) * hours)
         state.indoor_c += (conducted + gained + pumped) / built.capacity_kwh_per_k
         state.conducted_kwh += conducted
@@ -251,16 +275,47 @@ class Fleet:
 
     def _sheddable(self, now: _Now, power: Array) -> Array:
         """What could still be given up of these powers without freezing, boiling or stranding anyone."""
-        built, state = self.stock, self.state
-        at_home = (now.hour < now.day.leave) | (now.hour >= now.day.back)
-        charge_h = (EV_TARGET * built.ev_kwh - state.ev_kwh) / EV_EFFICIENCY / np.maximum(built.rated_kw[EV], 1e-9)
-        parked_h = (self._routine.usual.leave - now.hour) % 24
         sheddable = np.zeros_like(power)
         sheddable[SHEDDABLE, :] = np.maximum(power[SHEDDABLE, :], 0.0)
-        sheddable[HVAC] *= state.indoor_c < self._cool_c(at_home) + COMFORT_K
-        sheddable[WATER_HEATER] *= state.tank_kwh > LUKEWARM * built.tank_kwh
-        sheddable[EV] *= charge_h + EV_SLACK_H < parked_h
+        sheddable[HVAC] *= self._warmth_left(now) > 0
+        sheddable[WATER_HEATER] *= self.state.tank_kwh > LUKEWARM * self.stock.tank_kwh
+        sheddable[EV] *= self._hours_to_spare(now) > 0
         return sheddable
+
+    def _hold_s(self, now: _Now, power: Array) -> Array:
+        """How long each could stay down at the rate at which the house warms and the tank is used now."""
+        state, hold_h = self.state, np.full_like(power, np.inf)
+        warming = (self._conducted_kw(now.sky) + self._gained_kw(power, now.sky)) / self.stock.capacity_kwh_per_k
+        used_kw = now.day.hot_water_kw[int(now.hour)] + STANDING_LOSS_PER_H * state.tank_kwh
+        left_kwh = state.tank_kwh - LUKEWARM * self.stock.tank_kwh
+        hold_h[HVAC] = _lasts(self._warmth_left(now), warming)
+        hold_h[WATER_HEATER] = _lasts(left_kwh, used_kw)
+        hold_h[EV] = np.where(state.ev_home, np.maximum(self._hours_to_spare(now), 0.0), np.inf)
+        return hold_h * 3600
+
+    def _warmth_left(self, now: _Now) -> Array:
+        """By how much a house may still warm up."""
+        at_home = (now.hour < now.day.leave) | (now.hour >= now.day.back)
+        return self._cool_c(at_home) + COMFORT_K - self.state.indoor_c
+
+    def _hours_to_spare(self, now: _Now) -> Array:
+        """How long a car may wait and still be charged when it is needed."""
+        built = self.stock
+        missing_kwh = (EV_TARGET * built.ev_kwh - self.state.ev_kwh) / EV_EFFICIENCY
+        parked_h = (self._routine.usual.leave - now.hour) % 24
+        return np.asarray(parked_h - EV_SLACK_H - missing_kwh / np.maximum(built.rated_kw[EV], 1e-9))
+
+    def _conducted_kw(self, sky: Sky) -> Array:
+        return (sky.outdoor_c - self.state.indoor_c) / self.stock.resistance_k_per_kw
+
+    def _gained_kw(self, power: Array, sky: Sky) -> Array:
+        appliances = power[OUTLETS] + power[LIGHTS] + power[REFRIGERATOR] + 0.3 * power[RANGE]
+        return np.asarray(0.2 + 0.8 * appliances + self.stock.window_m2 * sky.irradiance_kw_m2)
+
+
+def _lasts(left: Array, per_hour: Array) -> Array:
+    """Hours until nothing is left; for ever where nothing is used."""
+    return np.where(per_hour > 0, np.maximum(left, 0.0) / np.maximum(per_hour, 1e-9), np.inf)
 
 
 def performance(outdoor_c: float) -> float:

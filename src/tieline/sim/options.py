@@ -49,7 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         _within("longitude", self.longitude, -180, 180)
         try:
             ZoneInfo(self.zone)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):
             raise Refused(f"zone {self.zone!r} is no IANA time zone such as America/Los_Angeles") from None
 
 

@@ -18,6 +18,8 @@ LENGTH = timedelta(minutes=15)
 SHARE = 0.35  # of what the fleet could shed
 PATIENCE_S = 60
 LOOK_S = 0.5
+SETTLING_S = 2
+GROWS = 1.05
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -32,7 +34,7 @@ class Statements(msgspec.Struct, frozen=True):
 async def first_event(client: Client, clock: Clock) -> Event:
     """Publish it: 15 minutes from the first whole minute that is two minutes ahead, for 35 % of the controllable load
     in steps of 5 kW. Raises `Unready` when the fleet reports no load to shed within a minute."""
-    fleet = await _reporting(client)
+    fleet = await reporting(client)
     with contextlib.suppress(Conflict):
         await client.create_program(PROGRAM, "Summer peak")
     start_at = after(clock.now() + AHEAD, 60, 0)
@@ -58,11 +60,13 @@ async def told(client: Client, event: Event) -> AsyncIterator[str]:
     yield f"event {event.event_id} is settled: {delivered}"
 
 
-async def _reporting(client: Client) -> FleetNow:
-    """The fleet once nine homes in ten are there, and a moment more for their loads to come in."""
-    for _ in range(PATIENCE_S):
+async def reporting(client: Client) -> FleetNow:
+    """The fleet once nine homes in ten are there, and what their loads could shed no longer grows from look to look."""
+    before_kw = 0.0
+    for _ in range(PATIENCE_S // SETTLING_S):
         fleet = await client.fleet()
-        await asyncio.sleep(1)
-        if fleet.controllable_kw > 0 and fleet.online >= 0.9 * fleet.vens:
-            return await client.fleet()
+        if fleet.online >= 0.9 * fleet.vens and 0 < fleet.controllable_kw <= GROWS * before_kw:
+            return fleet
+        before_kw = fleet.controllable_kw
+        await asyncio.sleep(SETTLING_S)
     raise Unready(f"the fleet still reports no load to shed after {PATIENCE_S} s: GET /v1/fleet tells what it sees")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tieline.base.time import EPOCH
-from tieline.sim.homes import Flags, Fleet
+from tieline.sim.homes import Flags, Fleet, Held
 from tieline.sim.routine import Array
 
 BEAT_S = 10
@@ -28,11 +28,14 @@ class Report(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The loads (homes, loads): mean power since the snapshot before, what could be shed now, what was held down."""
+    """The loads (homes, loads): mean power since the snapshot before, and what was withheld of it; what could be shed
+    now, and for how long; what was held down."""
 
     at: datetime
     power_kw: Array
+    withheld_kw: Array
     sheddable_kw: Array
+    hold_s: Array
     shed: Flags
 
 
@@ -58,8 +61,8 @@ class Mean:
 class Twins:
     """Leads both fleets on; reports fall on multiples of `report_every` seconds, snapshots of `loads_every`.
 
-    `limits` tells what the homes are held to at an instant, (homes, loads), None when nothing is; `change` the next
-    instant at which that will change by itself.
+    `held` tells what the homes are held to at an instant, None when nothing is; `change` the next instant at which that
+    will change by itself.
     """
 
     def __init__(
@@ -68,30 +71,33 @@ class Twins:
         *,
         report_every: int,
         loads_every: int,
-        limits: Callable[[datetime], Array | None],
+        held: Callable[[datetime], Held | None],
         change: Callable[[datetime], datetime | None],
     ) -> None:
         self.fleet, self.twin = fleet, fleet.twin()
         self._report_every, self._loads_every = report_every, loads_every
-        self._limits, self._change = limits, change
-        self._meter, self._loads, self._without = Mean(), Mean(), Mean()
+        self._held, self._change = held, change
+        self._meter, self._without = Mean(), Mean()
+        self._loads, self._withheld = Mean(), Mean()
         self._shed: Flags = np.zeros(fleet.stock.rated_kw.T.shape, dtype=bool)
 
     def advance(self, now: datetime) -> Iterator[Report | Snapshot]:
         """Step as far as `now` allows, giving what falls due on the way."""
         while (until := self._next(now)) <= now:
             seconds = (until - self.fleet.at).total_seconds()
-            step = self.fleet.step(until, self._limits(self.fleet.at))
+            step = self.fleet.step(until, self._held(self.fleet.at))
             self._without.add(self.twin.step(until).meter_kw, seconds)
             self._meter.add(step.meter_kw, seconds)
             self._loads.add(step.power_kw, seconds)
+            self._withheld.add(step.withheld_kw, seconds)
             self._shed |= step.shed
             if after(until, self._report_every, 0) == until:
                 meter, lasted = self._meter.take()
                 without, _ = self._without.take()
                 yield Report(until, lasted, meter, float(meter.sum()), float(without.sum()))
             if after(until, self._loads_every, 0) == until:
-                yield Snapshot(until, self._loads.take()[0], step.sheddable_kw, self._shed)
+                power, withheld = self._loads.take()[0], self._withheld.take()[0]
+                yield Snapshot(until, power, withheld, step.sheddable_kw, step.hold_s, self._shed)
                 self._shed = np.zeros_like(self._shed)
 
     def _next(self, now: datetime) -> datetime:

@@ -6,7 +6,7 @@ import msgspec
 
 from tieline import metrics
 from tieline.base.time import Clock
-from tieline.ports import Blobs, Entry, Log, Rows, Transaction
+from tieline.ports import DEAD, Blobs, Entry, Log, Rows, Transaction
 from tieline.telemetry import store
 from tieline.telemetry.model import Dead, DeadLetter, excerpt
 
@@ -52,3 +52,11 @@ async def list_dead_letters(log: Log, rows: Rows) -> None:
 
         await rows.transaction(work)
         await delivery.done()
+
+
+async def forget(rows: Rows, blobs: Blobs, clock: Clock) -> None:
+    """Dead letters that are as old as the Log keeps them, and their bytes, which nothing else may have put there."""
+    before = clock.now() - DEAD.keep
+    for digest in await rows.read(lambda reader: store.outlived(reader, before)):
+        await blobs.forget(digest)
+    await rows.transaction(lambda tx: store.forget_letters(tx, before))

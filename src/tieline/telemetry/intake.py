@@ -8,7 +8,7 @@ delivers it again: its readings come twice, at the same instants with the same v
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -16,9 +16,9 @@ import structlog
 from tieline import metrics
 from tieline.base.series import Flag
 from tieline.base.time import Clock
-from tieline.ports import Blobs, Entry, Log, Rows
+from tieline.ports import Entry, Log, Rows
 from tieline.registry import reads as registry
-from tieline.telemetry.actions import refuse
+from tieline.telemetry.flooding import Flooding
 from tieline.telemetry.model import KINDS, UNKNOWN_LOAD, Batch, Dead, Known, Limits, take
 
 GROUP = "telemetry"
@@ -34,14 +34,24 @@ _ENCODER = msgspec.msgpack.Encoder()
 
 
 class Intake:
-    """Takes device messages from the broker; several processes may, each message goes to one of them."""
+    """Takes device messages from the broker; several processes may, each message goes to one of them. `heard` is told
+    of each, whatever it says: its VEN is there. What `flooding` drops is not taken."""
 
-    def __init__(self, log: Log, rows: Rows, blobs: Blobs, clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self,
+        log: Log,
+        rows: Rows,
+        clock: Clock,
+        limits: Limits,
+        heard: Callable[[Entry], None],
+        flooding: Flooding,
+    ) -> None:
         self._log = log
         self._rows = rows
-        self._blobs = blobs
         self._clock = clock
         self._limits = limits
+        self._told = heard
+        self._flooding = flooding
         self._known: dict[str, Known] = {}
         self._recent: dict[str, OrderedDict[bytes, int]] = {}
 
@@ -54,12 +64,15 @@ class Intake:
         async for delivery in self._log.work(SUBJECTS[kind], group=GROUP, at_once=AT_ONCE):
             batch, refused = Batch(self._clock.now()), list[Refusal]()
             for entry in delivery.entries:
+                if self._flooding.drops(entry):
+                    continue
                 refused += await self._take_one(batch, kind, entry)
                 if len(batch) >= MOST_READINGS:
                     await self._say(batch, kind, entry)
                     batch = Batch(self._clock.now())
             await self._say(batch, kind, delivery.entries[-1])
             await self._refuse(refused)
+            await self._flooding.telling()
             await delivery.done()
 
     async def _say(self, batch: Batch, kind: str, last: Entry) -> None:
@@ -75,12 +88,13 @@ class Intake:
 
         async def one(entry: Entry, ven_id: str, dead: Dead) -> None:
             async with gate:
-                await refuse(self._log, self._blobs, self._clock, entry, ven_id, dead)
+                await self._flooding.refuse(entry, ven_id, dead)
 
         await asyncio.gather(*[one(*refusal) for refusal in refused])
 
     async def _take_one(self, batch: Batch, kind: str, entry: Entry) -> list[Refusal]:
         ven_id = entry.subject.rpartition(".")[2]
+        self._told(entry)
         if self._heard(ven_id, kind, entry):
             metrics.MESSAGES.labels("duplicate").inc()
             return []

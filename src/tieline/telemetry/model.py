@@ -5,13 +5,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from tieline.base.names import power_series, sheddable_series
+from tieline.base.errors import Refused
+from tieline.base.names import hold_series, power_series, sheddable_series, withheld_series
 from tieline.base.series import Declaration, Flag
 from tieline.base.time import iso, micros
+from tieline.wires.mqtt.codec import decode
 from tieline.wires.mqtt.messages import LOADS, MAX_BYTES, METER, Loads, LoadState, Meter
-
-_METER: msgspec.json.Decoder[Meter] = msgspec.json.Decoder(Meter)
-_LOADS: msgspec.json.Decoder[Loads] = msgspec.json.Decoder(Loads)
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -39,6 +38,8 @@ class Dead(msgspec.Struct, frozen=True):
 
 
 UNKNOWN_LOAD = "unknown load"
+LONGEST_HOLD_S = 3600.0
+"""A load that could stay down for longer is taken to stay as long as it is asked to: nobody need know how long."""
 
 
 class Batch(msgspec.Struct):
@@ -77,13 +78,13 @@ def take(batch: Batch, kind: str, ven: Known, data: bytes, seq: int, limits: Lim
         return [Dead("too large", f"{len(data)} bytes; a message carries at most {MAX_BYTES}: send several")]
     try:
         return _TAKERS[kind](batch, ven, data, seq, limits)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deeply
+    except Refused as error:
         return [Dead("malformed", f"not a {kind} message: {error}")]
 
 
 def _take_meter(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits) -> list[Dead]:
     index, dead = batch.named(power_series(ven.ven_id)), []
-    for sample in _METER.decode(data).samples:
+    for sample in decode(data, Meter).samples:
         if reason := unbelievable(sample.at, sample.power_kw, batch.known_at, limits):
             dead.append(reason)
         else:
@@ -93,10 +94,10 @@ def _take_meter(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits)
 
 
 def _take_loads(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits) -> list[Dead]:
-    snapshot = _LOADS.decode(data)
+    snapshot = decode(data, Loads)
     if unknown := [one.resource_id for one in snapshot.loads if one.resource_id not in ven.rated_kw]:
         return [Dead(UNKNOWN_LOAD, f"VEN {ven.ven_id} has no load {', '.join(unknown)}: register it first")]
-    powers = [power for one in snapshot.loads for power in (one.power_kw, one.sheddable_kw)]
+    powers = [power for one in snapshot.loads for power in (one.power_kw, one.sheddable_kw, one.withheld_kw or 0.0)]
     for power in powers:
         if reason := unbelievable(snapshot.at, power, batch.known_at, limits):
             return [reason]
@@ -108,6 +109,12 @@ def _take_loads(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits)
         batch.add(power, snapshot.at, one.power_kw, flags, seq)
         spare = batch.named(sheddable_series(ven.ven_id, one.resource_id))
         batch.add(spare, snapshot.at, one.sheddable_kw, odd, seq)
+        if flags & Flag.SHED and one.withheld_kw is not None:
+            withheld = batch.named(withheld_series(ven.ven_id, one.resource_id))
+            batch.add(withheld, snapshot.at, one.withheld_kw, odd, seq)
+        if one.hold_s is not None and one.hold_s <= LONGEST_HOLD_S:
+            hold = batch.named(hold_series(ven.ven_id, one.resource_id))
+            batch.add(hold, snapshot.at, one.hold_s, odd, seq)
     return []
 
 

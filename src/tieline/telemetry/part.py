@@ -7,22 +7,41 @@ from tieline.base.time import Clock
 from tieline.ports import Blobs, Log, Rows, Series
 from tieline.telemetry import actions, reported, routes
 from tieline.telemetry.fleet import Fleet
+from tieline.telemetry.flooding import Flooding
 from tieline.telemetry.intake import Intake
 from tieline.telemetry.model import Limits
+from tieline.telemetry.presence import actions as presence
+from tieline.telemetry.presence.model import USUAL, Policy
+from tieline.telemetry.presence.mqtt import Listener
+from tieline.telemetry.statistics.rollup import Rollup
 from tieline.telemetry.tail import Tail
 
 COMPACT_SECONDS = 3600
+MEASURE_SECONDS = 30
 
 
-def part(log: Log, rows: Rows, series: Series, blobs: Blobs, clock: Clock, limits: Limits) -> Part:
-    """The work: devices' messages in, dead letters listed, Series kept compact."""
-    intake = Intake(log, rows, blobs, clock, limits)
+def part(
+    log: Log,
+    rows: Rows,
+    series: Series,
+    refused: Blobs,
+    clock: Clock,
+    limits: Limits,
+    flooding: Flooding,
+    policy: Policy = USUAL,
+) -> Part:
+    """The work: devices' messages in, who is there, dead letters listed, Series kept compact. `refused` has the bytes
+    of dead letters, and nothing else: they are forgotten with them."""
+    listener = Listener(log, rows, clock, policy, flooding)
+    intake = Intake(log, rows, clock, limits, listener.heard, flooding)
 
     async def compact() -> None:
         while True:
             await asyncio.sleep(COMPACT_SECONDS)
             await series.compact()
             await reported.forget(rows, clock, limits)
+            await presence.forget(rows, clock)
+            await actions.forget(rows, refused, clock)
 
     return Part(
         "telemetry",
@@ -30,10 +49,28 @@ def part(log: Log, rows: Rows, series: Series, blobs: Blobs, clock: Clock, limit
             Task("telemetry.intake", intake.run),
             Task("telemetry.registry", intake.forget_changed),
             Task("telemetry.waiting", intake.watch_waiting),
+            Task("telemetry.presence", listener.run),
             Task("telemetry.dead-letters", lambda: actions.list_dead_letters(log, rows)),
             Task("telemetry.compact", compact),
         ],
     )
+
+
+def floods(flooding: Flooding) -> Part:
+    """In each process that takes devices' messages in."""
+    return Part("flooding", tasks=[Task("telemetry.flooding", flooding.run)])
+
+
+def statistics(log: Log, rows: Rows, series: Series, clock: Clock, fleet: Fleet) -> Part:
+    """The fleet's sums by step, and as metrics: in one process that takes readings in."""
+    rollup = Rollup(log, rows, series, clock, fleet.tail)
+
+    async def measure() -> None:
+        while True:
+            await fleet.measure()
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    return Part("statistics", tasks=[Task("telemetry.rollup", rollup.run), Task("telemetry.measure", measure)])
 
 
 def reading(tail: Tail, fleet: Fleet) -> Part:

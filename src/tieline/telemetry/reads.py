@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from tieline.base.errors import Refused
-from tieline.base.names import power_series, sheddable_series
+from tieline.base.names import power_series
 from tieline.base.series import Stamp
 from tieline.base.time import MICROSECOND, Span, micros
 from tieline.columns import structs
@@ -25,8 +25,6 @@ from tieline.telemetry.store import dead_letter
 MOST_STEPS = 10_000
 VENS_AT_ONCE = 250
 """Whose steps are held in memory together."""
-HEADROOM_S = 900
-"""Headroom is the mean over the last quarter hour: a thermostat's pauses are in it."""
 
 
 class FleetPower(msgspec.Struct, frozen=True):
@@ -76,27 +74,6 @@ async def fleet_power(rows: Rows, series: Series, span: Span, step_s: float) -> 
         vens += counted.sum(axis=0)
     used = [round(float(kw), 3) if n else None for kw, n in zip(power, vens, strict=True)]
     return FleetPower(span.start, span.end, step_s, starts, used, [int(n) for n in vens])
-
-
-async def sheddable(rows: Rows, series: Series, now: datetime, online_s: float) -> dict[tuple[str, str], float]:
-    """What each sheddable load could give up, in kW, by (VEN, load): the mean over the last quarter hour, or what it
-    could give up now where that is less, since a load that has just ended gives nothing.
-
-    Only loads heard of within `online_s` count: what is not metered is not there.
-    """
-    loads = [one for one in await registry.resources(rows) if one.sheddable]
-    ids = [sheddable_series(one.ven_id, one.resource_id) for one in loads]
-    if not ids:
-        return {}
-    heard = await series.last(ids, since=now - timedelta(seconds=online_s))
-    values_kw = heard["value"].to_numpy()
-    newest = {str(name): float(kw) for name, kw in zip(heard["series_id"].to_pylist(), values_kw, strict=True)}
-    found = await integrated(series, ids, Span(now - timedelta(seconds=HEADROOM_S), now), HEADROOM_S)
-    return {
-        (load.ven_id, load.resource_id): min(float(kw), newest[series_id])
-        for load, series_id, kw in zip(loads, ids, found.mean_kw[:, 0], strict=True)
-        if newest.get(series_id, 0) > 0 and kw > 0
-    }
 
 
 async def values(

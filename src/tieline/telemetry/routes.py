@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, Parameter, SkipValidation
+from litestar.params import FromPath, FromQuery, JSONBody, Parameter, QueryParameter, SkipValidation
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from tieline.base.errors import Refused
@@ -29,9 +29,17 @@ from tieline.doors import (
 from tieline.registry import reads as registry
 from tieline.telemetry import reads
 from tieline.telemetry.chart import Chart, chart
-from tieline.telemetry.fleet import Fleet, FleetNow, VenNow
+from tieline.telemetry.fleet import GONE, Fleet, FleetNow, Statistics
 from tieline.telemetry.live import live
+from tieline.telemetry.presence import reads as presence
+from tieline.telemetry.presence.model import State
+from tieline.telemetry.presence.reads import Change
 from tieline.telemetry.reads import FleetPower, Listed
+from tieline.telemetry.statistics import reads as statistics
+from tieline.telemetry.statistics.model import STEP_S, Step
+from tieline.telemetry.statistics.reads import History
+from tieline.telemetry.statistics.rollup import rebuilt
+from tieline.telemetry.sums import By, VenNow
 
 WithFleet = NamedDependency[SkipValidation[Fleet]]
 AsOf = Annotated[datetime | None, Parameter(description="Only what was known at this instant")]
@@ -111,13 +119,66 @@ async def fleet_power(
     return await reads.fleet_power(rows, series, Span(instant(start), instant(end)), step_s)
 
 
+@get("/v1/fleet/statistics")
+async def fleet_statistics(
+    fleet: WithFleet, by: FromQuery[By | None] = None, limit: Limit = 100, cursor: Cursor = None
+) -> Statistics:
+    """The network now: what is used, could still be shed and is shed; in total, and by group in order of key."""
+    found = await fleet.statistics(by)
+    key = after(cursor)
+    paged = page([one for one in found.groups if one.key > key][: limit + 1], limit, lambda one: one.key)
+    return msgspec.structs.replace(found, groups=paged.items, next_cursor=paged.next_cursor)
+
+
+@get("/v1/fleet/statistics/history")
+async def fleet_statistics_history(
+    start: FromQuery[datetime], end: FromQuery[datetime], rows: WithRows, step_s: FromQuery[int] = STEP_S
+) -> History:
+    """The network by step, as kept: whole steps of five minutes, or of a multiple of them."""
+    return await statistics.history(rows, Span(instant(start), instant(end)), step_s)
+
+
+class Rebuild(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which steps to make again from raw readings; `verify`: only say which would differ."""
+
+    start: datetime
+    end: datetime
+    verify: bool = False
+
+
+class Rebuilt(msgspec.Struct, frozen=True):
+    """How many steps were made again, and those that came to something else than what was kept."""
+
+    steps: int
+    differing: list[Step]
+
+
+@post("/v1/fleet/statistics/rebuild", status_code=200)
+async def rebuild_statistics(data: JSONBody[Rebuild], rows: WithRows, series: WithSeries, fleet: WithFleet) -> Rebuilt:
+    """Make steps of the history again from raw readings: of at most an hour at once."""
+    span = Span(instant(data.start), instant(data.end))
+    if span.hours > 1:
+        raise Refused(f"{span.hours:g} hours: at most one at once")
+    return Rebuilt(*await rebuilt(rows, series, span, fleet.tail.position, write=not data.verify))
+
+
 @get("/v1/vens")
 async def list_vens(
-    fleet: WithFleet, limit: Limit = 100, cursor: Cursor = None, q: Search = None, online: FromQuery[bool | None] = None
+    fleet: WithFleet,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    q: Search = None,
+    standing: Annotated[State | None, QueryParameter(name="state", description="Only VENs in this state")] = None,
+    online: FromQuery[bool | None] = None,
 ) -> Page[VenNow]:
-    """Registered VENs with their newest values, in order of id."""
-    found = await fleet.listed(q=q, after=after(cursor), limit=limit + 1, online=online)
+    """Registered VENs with their newest values, in order of id; those of a state, or online (late ones too) or not."""
+    states = _states(online) if standing is None else [standing]
+    found = await fleet.listed(q=q, after=after(cursor), limit=limit + 1, states=states)
     return page(found, limit, lambda ven: ven.ven_id)
+
+
+def _states(online: bool | None) -> list[State] | None:
+    return None if online is None else [one for one in State if (one not in GONE) == online]
 
 
 @get("/v1/vens/{ven_id:str}")
@@ -125,14 +186,29 @@ async def show_ven(ven_id: FromPath[str], fleet: WithFleet) -> VenNow:
     return await fleet.ven(ven_id)
 
 
+@get("/v1/vens/{ven_id:str}/presence")
+async def ven_presence(
+    ven_id: FromPath[str], rows: WithRows, limit: Limit = 100, cursor: Cursor = None
+) -> Page[Change]:
+    """When it came and went in the last 90 days, the newest first; nothing of a VEN that does not say so."""
+    await rows.read(lambda reader: registry.the_ven(reader, ven_id))
+    found = await presence.changes(rows, ven_id, before=_number(cursor), limit=limit + 1)
+    return page(found, limit, lambda one: str(one.id))
+
+
 @get("/v1/dead-letters")
 async def list_dead_letters(rows: WithRows, limit: Limit = 100, cursor: Cursor = None) -> Page[Listed]:
     """What was refused and why, the newest first; the bytes are kept under their digest."""
-    key = after(cursor)
-    if key and not (key.isascii() and key.isdigit()):
-        raise Refused(f"cursor {cursor!r} is not one that this list gave")
-    found = await reads.dead_letters(rows, before=int(key) if key else None, limit=limit + 1)
+    found = await reads.dead_letters(rows, before=_number(cursor), limit=limit + 1)
     return page(found, limit, lambda letter: str(letter.position))
+
+
+def _number(cursor: str | None) -> int | None:
+    """What a cursor of a list by number stands for. Raises `Refused`."""
+    key = after(cursor)
+    if key and not (key.isascii() and key.isdigit() and len(key) < 19):
+        raise Refused(f"cursor {cursor!r} is not one that this list gave")
+    return int(key) if key else None
 
 
 @get("/v1/live", media_type="text/event-stream")
@@ -154,8 +230,12 @@ ROUTES = [
     series_chart,
     fleet_now,
     fleet_power,
+    fleet_statistics,
+    fleet_statistics_history,
+    rebuild_statistics,
     list_vens,
     show_ven,
+    ven_presence,
     list_dead_letters,
     live_stream,
 ]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from tieline.columns import Instant
-from tieline.ports import Transaction
+from tieline.ports import Reader, Transaction
 from tieline.telemetry.model import DeadLetter
 
 metadata = sa.MetaData()
@@ -44,6 +44,17 @@ def add(tx: Transaction, position: int, letter: DeadLetter) -> None:
     """Once: the Log may deliver it twice."""
     if tx.execute(sa.select(dead_letter.c.position).where(dead_letter.c.position == position)).first() is None:
         tx.execute(sa.insert(dead_letter).values(position=position, **msgspec.structs.asdict(letter)))
+
+
+def outlived(reader: Reader, before: datetime) -> Sequence[str]:
+    """The digests of dead letters from before an instant that none since then has."""
+    digest, said_at = dead_letter.c.digest, dead_letter.c.said_at
+    old, kept = sa.select(digest).where(said_at < before), sa.select(digest).where(said_at >= before)
+    return reader.execute(old.except_(kept)).scalars().all()
+
+
+def forget_letters(tx: Transaction, before: datetime) -> None:
+    tx.execute(sa.delete(dead_letter).where(dead_letter.c.said_at < before))
 
 
 def put_reported(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:

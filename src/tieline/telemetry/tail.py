@@ -39,7 +39,8 @@ class Latest(msgspec.Struct, frozen=True):
 
 
 class Tail:
-    """One a process. `latest` is a view of the Log, not a truth: it is rebuilt at every start."""
+    """One a process. `latest` is a view of the Log, not a truth: it is rebuilt at every start. All that the Log says up
+    to `position` is seen by reads of this process."""
 
     def __init__(self, log: Log, series: Series, *, seals: bool, seal_seconds: float) -> None:
         self._log = log
@@ -49,11 +50,12 @@ class Tail:
         self._held: list[tuple[int, pa.Table]] = []
         self._began = 0.0
         self.latest: dict[str, Latest] = {}
+        self.position = 0
         self.arrived = asyncio.Event()
 
     async def run(self) -> None:
         self._held.clear()  # after a failure: the Log tells it again
-        position = await self._series.position(WRITER)
+        self.position = position = await self._series.position(WRITER)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(position))
             group.create_task(self._seal_by_time())
@@ -67,6 +69,7 @@ class Tail:
         async for entries in self._log.follow(SUBJECT, after=position):
             for entry in entries:
                 await self._take(entry)
+                self.position = entry.position
             self.arrived.set()
 
     async def _take(self, entry: Entry) -> None:

@@ -201,14 +201,14 @@ class Client:
     async def ask(
         self, method: str, path: str, kind: type[T], body: object = None, params: dict[str, Any] | None = None
     ) -> T:
-        """Any call of /v1, its answer read as `kind`."""
+        """Any call of /v1, its answer read as `kind`; text is sent as CSV."""
         return _read((await self._reply(method, path, body, params)).content, kind, path)
 
     async def _reply(
         self, method: str, path: str, body: object = None, params: dict[str, Any] | None = None
     ) -> httpx.Response:
-        content = None if body is None else msgspec.json.encode(body)
-        headers = {"Content-Type": "application/json"} if content else {}
+        content = body.encode() if isinstance(body, str) else None if body is None else msgspec.json.encode(body)
+        headers = {"Content-Type": "text/csv" if isinstance(body, str) else "application/json"} if content else {}
         try:
             reply = await self._http.request(method, path, content=content, headers=headers, params=params)
         except httpx.TransportError as error:

@@ -21,7 +21,7 @@ from tieline.vtn.access import READS
 from tieline.vtn.privacy import Viewer
 from tieline.vtn.view import View
 from tieline.wires.openadr31 import messages
-from tieline.wires.openadr31.change import Change
+from tieline.wires.openadr31.change import Change, is_change
 from tieline.wires.openadr31.messages import (
     BlResourceRequest,
     BlVenRequest,
@@ -68,7 +68,7 @@ class _Recorded:
 
     def say(self, subject: str, data: bytes) -> None:
         self._tx.say(subject, data)
-        if subject.startswith("news.openadr."):
+        if is_change(subject):
             self.changes.append(decode(Change, data))
 
 
@@ -124,7 +124,6 @@ class Desk:
                 self._check_reference(viewer, ObjectType.EVENT, request.event_id)
                 return reports.create(tx, request, viewer.client_id, now)
             case SubscriptionRequest():
-                self._check_reference(viewer, ObjectType.PROGRAM, request.program_id or None)
                 owner = viewer.client_id
                 return subscriptions.create(tx, request, owner, now, business=viewer.business, dialect=version)
             case BlVenRequest() | VenVenRequest():
@@ -147,7 +146,6 @@ class Desk:
                 return reports.update(tx, id_, request, now)
             case SubscriptionRequest():
                 _own(viewer, subscriptions.the(tx, id_))
-                self._check_reference(viewer, ObjectType.PROGRAM, request.program_id or None)
                 return subscriptions.update(tx, id_, request, now, writer=viewer, dialect=version)
             case BlVenRequest() | VenVenRequest():
                 ven = _own(viewer, registry.the_ven(tx, id_))

@@ -12,7 +12,6 @@ from litestar import Request, Response, get, post
 from tieline.identity.issuer import Issuer
 from tieline.vtn import bodies
 from tieline.vtn.answers import Answer
-from tieline.vtn.problems import SAFE
 from tieline.vtn.routes import answered
 from tieline.wires.openadr31.auth import AuthServerInfo
 from tieline.wires.openadr31.messages import Problem
@@ -43,11 +42,10 @@ def _token_route(prefix: str, issuer: Issuer | Outside) -> Any:
         if not isinstance(issuer, Issuer):
             detail = f"this VTN gives no tokens: {prefix}/auth/server names who does"
             problem = Problem(title="Not Implemented", status=501, detail=detail)
-            return Response(msgspec.json.encode(problem), status_code=501, media_type="application/json", headers=SAFE)
+            return Response(msgspec.json.encode(problem), status_code=501, media_type="application/json")
         told = await issuer.fetch_token(await bodies.whole(request), request.headers.get("authorization"))
-        headers = SAFE | dict(told.headers)
         body = msgspec.json.encode(told.body)
-        return Response(body, status_code=told.status, media_type="application/json", headers=headers)
+        return Response(body, status_code=told.status, media_type="application/json", headers=dict(told.headers))
 
     return fetch_token
 

@@ -29,10 +29,10 @@ from tieline.telemetry.model import Dead, Limits, Reported, believed
 from tieline.vtn import readings, store, tracking
 from tieline.vtn.expectations import GRACE_S, State
 from tieline.vtn.readings import Home, Told
-from tieline.wires.openadr31.change import Change
-from tieline.wires.openadr31.messages import Event, Operation, Program, Report, decode
+from tieline.wires.openadr31.change import Change, subjects
+from tieline.wires.openadr31.messages import Event, ObjectType, Operation, Program, Report, decode
 
-SUBJECT = "news.openadr.report.*"
+SUBJECT = subjects(ObjectType.REPORT)
 GROUP = "vtn.reports"
 AT_ONCE = 50
 TOGETHER = 16

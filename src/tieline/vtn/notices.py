@@ -18,7 +18,7 @@ from tieline.vtn.audience import Audience
 from tieline.vtn.privacy import Viewer
 from tieline.vtn.subscriptions import Listener
 from tieline.wires.openadr31 import topics
-from tieline.wires.openadr31.change import Change
+from tieline.wires.openadr31.change import Change, program
 from tieline.wires.openadr31.messages import (
     Event,
     Notification,
@@ -29,6 +29,7 @@ from tieline.wires.openadr31.messages import (
     Resource,
     Subscription,
     Ven,
+    object_type,
 )
 
 _BUSINESS = Viewer("", business=True)
@@ -74,13 +75,8 @@ def _seen(thing: Object, program_id: str | None, eyes: Eyes) -> Object | None:
 
 def _notification(operation: Operation, thing: Object) -> Notification:
     """What is shown holds no target that is not the receiver's own, nor does what is told beside it."""
-    kind = ObjectType(str(thing.__struct_config__.tag))
-    return Notification(object_type=kind, operation=operation, object=thing, targets=getattr(thing, "targets", None))
-
-
-def program(thing: Object) -> str | None:
-    """The program that an object names, or is."""
-    return thing.id if isinstance(thing, Program) else getattr(thing, "program_id", None) or None
+    targets = getattr(thing, "targets", None)
+    return Notification(object_type=object_type(thing), operation=operation, object=thing, targets=targets)
 
 
 def _states(change: Change) -> list[Program | Event]:

@@ -178,15 +178,8 @@ class Readings:
         if kind not in self._kinds():
             return
         whole = thing if kind is ObjectType.REPORT else self._view.shelf(kind).get(thing.id)
-        change = Change(
-            object_type=kind,
-            operation=Operation.READ,
-            object_id=thing.id,
-            object=whole or thing,
-            client_id=getattr(thing, "client_id", None),
-            program_id=self._program(thing),
-            at=self._clock.now(),
-        )
+        program_id = self._program(thing) if isinstance(thing, Report) else None
+        change = Change.of(Operation.READ, whole or thing, self._clock.now(), program_id=program_id)
         try:
             await self._log.say(change.subject, change.encoded())
         except Unready as error:
@@ -201,8 +194,6 @@ class Readings:
             self._version = shelf.version
         return self._wanted
 
-    def _program(self, thing: Object) -> str | None:
-        if isinstance(thing, Report):
-            event = self._view.events.get(thing.event_id)
-            return event.program_id if event else None
-        return notices.program(thing)
+    def _program(self, report: Report) -> str | None:
+        event = self._view.events.get(report.event_id)
+        return event.program_id if event else None

@@ -1,21 +1,20 @@
 """What the OpenADR gateway offers the process: its doors, its view kept current, and telling those who subscribed."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar import Litestar
 
-from tieline import metrics
+from tieline import doors
 from tieline.base.errors import Refused
 from tieline.base.part import Part, Task
 from tieline.base.time import Clock, RatedClock
 from tieline.identity.part import Identity
 from tieline.ports import Blobs, Log, Rows
 from tieline.telemetry.model import Limits
-from tieline.vtn import auth, notifiers, operations, routes, subscriptions, v1
+from tieline.vtn import auth, notifiers, routes, subscriptions, v1
 from tieline.vtn.access import Doorkeeper
 from tieline.vtn.actions import Desk
 from tieline.vtn.answers import Answers
@@ -108,13 +107,13 @@ class Gateway:
         handlers += [one for dialect in DIALECTS for one in auth.routes(dialect.prefix, issuer, options.public_url)]
         handlers += auth.well_known(self._identity.issuer) if self._identity.issuer else []
         handlers += notifiers.routes(OPENADR_31.prefix, NotifierDoors(keeper, view, TopicReaders(self._rows), broker))
-        return Timed(
-            Litestar(
-                route_handlers=handlers,
-                exception_handlers={**PROBLEMS},
-                openapi_config=None,
-                request_max_body_size=LARGEST_BODY,
-            )
+        return Litestar(
+            route_handlers=handlers,
+            before_request=doors.tell_methods,
+            after_request=doors.finish,
+            exception_handlers={**PROBLEMS},
+            openapi_config=None,
+            request_max_body_size=LARGEST_BODY,
         )
 
     async def _deliver(self) -> None:
@@ -143,27 +142,6 @@ def _announcing(told: "Announced", view: View) -> Task:
     return announce.task(told, lambda: view.programs)
 
 
-class Timed:
-    """ASGI: counts and times every answer, as /v1 does."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began, status = time.perf_counter(), 0
-
-        async def sent(message: Any) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
-        await self._app(scope, receive, sent)
-        metrics.HTTP_SECONDS.labels(scope["method"], str(status)).observe(time.perf_counter() - began)
-
-
 def part(
     log: Log,
     rows: Rows,
@@ -175,7 +153,7 @@ def part(
     options: Options,
 ) -> Part:
     gateway = Gateway(log, rows, blobs, clock, identity, publish, options)
-    operating = operations.routes(
+    operating = v1.routes(
         {dialect.version: dialect.prefix for dialect in DIALECTS},
         gateway.wall.now,
         gateway.courier.wake,
@@ -184,4 +162,4 @@ def part(
         embedded=identity.issuer is not None,
     )
     mounts = dict.fromkeys(PREFIXES, gateway.doors(broker))
-    return Part("vtn", tasks=gateway.tasks(), routes=[*operating, *v1.ROUTES], mounts=mounts)
+    return Part("vtn", tasks=gateway.tasks(), routes=operating, mounts=mounts)

@@ -10,17 +10,17 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from tieline.base.errors import Broken, Refused, TielineError
+from tieline.doors import problem_headers
 from tieline.wires.openadr31.messages import Problem
 
 log = structlog.get_logger(__name__)
 LONGEST = 500
-SAFE = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-cache"}
 
 
-def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response[bytes]:
+def _problem(status: int, detail: str) -> Response[bytes]:
     told = detail if len(detail) <= LONGEST else f"{detail[:LONGEST]}…"  # a refusal repeats little of what it refuses
     body = msgspec.json.encode(Problem(title=HTTPStatus(status).phrase, status=status, detail=told))
-    return Response(body, status_code=status, media_type="application/json", headers=SAFE | (headers or {}))
+    return Response(body, status_code=status, media_type="application/json", headers=problem_headers(status))
 
 
 def _ours(_: Request[Any, Any, Any], error: TielineError) -> Response[bytes]:
@@ -28,12 +28,13 @@ def _ours(_: Request[Any, Any, Any], error: TielineError) -> Response[bytes]:
     status = 400 if type(error) is Refused else error.status
     if isinstance(error, Broken):
         log.error("broken", error=str(error), exc_info=error)
-    headers = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}.get(status)
-    return _problem(status, str(error), headers)
+    return _problem(status, str(error))
 
 
 def _litestar_s(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    return _problem(error.status_code, error.detail, dict(error.headers or {}))
+    response = _problem(error.status_code, error.detail)
+    response.headers.update(error.headers or {})
+    return response
 
 
 def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

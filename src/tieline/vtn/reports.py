@@ -1,13 +1,14 @@
 """Reports as documents: each verb within a transaction, told when it commits. `intake` takes in what they hold."""
 
-import secrets
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from tieline.base.errors import Conflict, NotFound
+from tieline.base.names import new_id
+from tieline.base.time import later
 from tieline.dispatch import reads as dispatch
 from tieline.ports import Reader, Transaction
 from tieline.vtn import store
@@ -15,7 +16,7 @@ from tieline.vtn.privacy import Viewer
 from tieline.vtn.selection import Query
 from tieline.vtn.store import report as table
 from tieline.wires.openadr31.change import Change
-from tieline.wires.openadr31.messages import ObjectType, Operation, Report, ReportRequest
+from tieline.wires.openadr31.messages import Operation, Report, ReportRequest
 
 
 def found(reader: Reader, viewer: Viewer, query: Query) -> list[tuple[Report, str]]:
@@ -49,7 +50,7 @@ def the(reader: Reader, report_id: str) -> Report:
 def create(tx: Transaction, request: ReportRequest, client_id: str, now: datetime) -> Report:
     """Raises `Conflict` for an event that does not exist."""
     program_id = _program_of(tx, request)
-    id_ = secrets.token_hex(12)
+    id_ = new_id()
     store.add(
         tx,
         table,
@@ -76,7 +77,7 @@ def update(tx: Transaction, report_id: str, request: ReportRequest, now: datetim
         event_id=request.event_id,
         program_id=program_id,
         client_name=request.client_name,
-        modified_at=max(now, old.modification_date_time + timedelta(microseconds=1)),
+        modified_at=later(now, than=old.modification_date_time),
         request=request,
     )
     return _told(tx, the(tx, report_id), program_id, Operation.UPDATE, now)
@@ -108,14 +109,6 @@ def _shown(row: sa.Row[Any]) -> Report:
 
 
 def _told(tx: Transaction, told: Report, program_id: str | None, operation: Operation, now: datetime) -> Report:
-    change = Change(
-        object_type=ObjectType.REPORT,
-        operation=operation,
-        object_id=told.id,
-        object=told,
-        client_id=told.client_id,
-        program_id=program_id,
-        at=now,
-    )
+    change = Change.of(operation, told, now, program_id=program_id)
     tx.say(change.subject, change.encoded())
     return told

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from litestar import HttpMethod, Request, Response, delete, get, post, put, route
+from litestar import Request, Response, delete, get, post, put
 
 from tieline.base.errors import NotFound, Refused
 from tieline.ports import Rows
@@ -45,9 +45,7 @@ def routes(dialect: Dialect, doors: Doors) -> list[Any]:
 
 
 def _collection(dialect: Dialect, kind: ObjectType, doors: Doors) -> list[Any]:
-    path, one = _paths(dialect, kind)
-    methods = [_methods(path, "GET, OPTIONS, POST"), _methods(one, "DELETE, GET, OPTIONS, PUT")]
-    return [*methods, *_reading(dialect, kind, doors), *_writing(dialect, kind, doors)]
+    return [*_reading(dialect, kind, doors), *_writing(dialect, kind, doors)]
 
 
 def _paths(dialect: Dialect, kind: ObjectType) -> tuple[str, str]:
@@ -103,16 +101,6 @@ def _writing(dialect: Dialect, kind: ObjectType, doors: Doors) -> list[Any]:
         return await _whole(dialect, doors, await doors.desk.delete(viewer, kind, id_), 200, program_id)
 
     return [create_object, update_object, delete_object]
-
-
-def _methods(path: str, allowed: str) -> Any:
-    """Litestar's own answer to OPTIONS names the method alone that it was told of first."""
-
-    @route(path, http_method=HttpMethod.OPTIONS, include_in_schema=False, status_code=204)
-    async def tell_methods() -> Response[None]:
-        return Response(None, status_code=204, headers={"allow": allowed})
-
-    return tell_methods
 
 
 async def _listed(dialect: Dialect, kind: ObjectType, doors: Doors, viewer: Viewer, request: Http) -> Answer:

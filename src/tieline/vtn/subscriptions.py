@@ -3,15 +3,16 @@
 That a callback URL may be called, and is its owner's, is settled before (`webhooks`): a transaction cannot ask.
 """
 
-import secrets
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from tieline.base.errors import Conflict, NotFound
+from tieline.base.names import new_id
+from tieline.base.time import later
 from tieline.dispatch import reads as dispatch
 from tieline.identity import reads as identity
 from tieline.ports import Reader, Transaction
@@ -21,7 +22,7 @@ from tieline.vtn.store import subscription as table
 from tieline.vtn.webhooks import actions as webhooks
 from tieline.vtn.webhooks.reads import Wish
 from tieline.wires.openadr31.change import Change
-from tieline.wires.openadr31.messages import ObjectType, Operation, Subscription, SubscriptionRequest
+from tieline.wires.openadr31.messages import Operation, Subscription, SubscriptionRequest
 
 VERSION = "3.1.0"
 """The version of OpenADR in which a client is told, unless it subscribed in another."""
@@ -71,7 +72,7 @@ def create(
 ) -> Subscription:
     """Raises `Conflict` for a program that does not exist."""
     _check_program(tx, request)
-    id_ = secrets.token_hex(12)
+    id_ = new_id()
     values = {"client_id": client_id, "created_at": now, "modified_at": now, "request": request}
     store.add(tx, table, subscription_id=id_, business=business, dialect=dialect, **values)
     return _told(tx, the(tx, id_), Operation.CREATE, now)
@@ -90,7 +91,7 @@ def update(
     and `Conflict` for a program that does not exist."""
     old = the(tx, subscription_id)
     _check_program(tx, request)
-    modified_at = max(now, old.modification_date_time + timedelta(microseconds=1))
+    modified_at = later(now, than=old.modification_date_time)
     own = {"business": writer.business} if writer is not None and writer.client_id == old.client_id else {}
     values = {"dialect": dialect, "modified_at": modified_at, **own}
     store.set_(tx, table, subscription_id, request=request, **values)
@@ -135,14 +136,6 @@ def _shown(row: sa.Row[Any]) -> Subscription:
 
 
 def _told(tx: Transaction, told: Subscription, operation: Operation, now: datetime) -> Subscription:
-    change = Change(
-        object_type=ObjectType.SUBSCRIPTION,
-        operation=operation,
-        object_id=told.id,
-        object=told,
-        client_id=told.client_id,
-        program_id=told.program_id or None,
-        at=now,
-    )
+    change = Change.of(operation, told, now)
     tx.say(change.subject, change.encoded())
     return told

@@ -29,7 +29,6 @@ from tieline.wires.openadr31.messages import (
     ObjectType,
     Operation,
     Program,
-    ProgramRequest,
     Resource,
     Subscription,
     Ven,
@@ -38,7 +37,6 @@ from tieline.wires.openadr31.messages import (
 
 Kept: TypeAlias = Program | Event | Ven | Resource | Subscription
 K = TypeVar("K", bound=Kept)
-NOTHING_SAID = ProgramRequest(program_name="?")
 KINDS = (ObjectType.PROGRAM, ObjectType.EVENT, ObjectType.VEN, ObjectType.RESOURCE, ObjectType.SUBSCRIPTION)
 _Key: TypeAlias = tuple[datetime, str]
 _REMEMBERED = 100_000
@@ -229,7 +227,7 @@ class View:
         """[start, end) of the event's lifespan."""
         known, program = self._windows.get(event.id), self.programs.get(event.program_id)
         if known is None or known.event is not event or known.program is not program:
-            window = calls.window(event, program or NOTHING_SAID, event.created_date_time)
+            window = calls.window(event, program, event.created_date_time)
             known = self._windows[event.id] = _Window(event, program, window)
         return known.window
 

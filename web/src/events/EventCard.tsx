@@ -7,8 +7,8 @@ import { duration, isOpenEnded, kw, quantity, ratio, span } from "../format";
 import { ProblemNote } from "../parts/Notes";
 import { Some } from "../parts/Some";
 import { useZone } from "../parts/When";
-import { putEvents, usePlatform } from "../platform";
-import { baselineAt, isCall, useBaseline } from "./focus";
+import { putEvents } from "../platform";
+import { isCall } from "./focus";
 import { LedgerBar } from "./LedgerBar";
 import { StateBadge } from "./StateBadge";
 
@@ -74,25 +74,23 @@ function Progress({ event, start, end, now }: ProgressProps) {
         mark="time"
         text={`${duration((end - now) / 1000)} left`}
       />
-      {isCall(event) && <Delivered event={event} now={now} />}
+      {isCall(event) && <Delivered event={event} />}
     </div>
   );
 }
 
-function Delivered({ event, now }: { event: GridEvent; now: number }) {
-  const used = usePlatform((p) => p.power?.used_kw ?? null);
-  const baseline = baselineAt(useBaseline(event), now / 1000);
-  const delivered = used === null || baseline === null ? null : baseline - used;
+function Delivered({ event }: { event: GridEvent }) {
+  const delivered = event.delivered_kw;
   const part = delivered === null ? 0 : Math.min(1.25, Math.max(0, delivered / event.target_kw));
   return (
     <Meter
-      label="Fleet below its baseline"
+      label="Given up, as metered"
       part={part / 1.25}
       mark="shed"
       target={0.8}
       text={
         delivered === null
-          ? "no baseline yet"
+          ? "no reading yet"
           : `${quantity(delivered)} of ${kw(event.target_kw)} (${ratio(delivered, event.target_kw)})`
       }
     />

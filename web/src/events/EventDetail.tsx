@@ -5,21 +5,29 @@ import { count, kw, span } from "../format";
 import { platformNow } from "../clock";
 import { Fact } from "../parts/Fact";
 import { useZone, When } from "../parts/When";
+import { Delivery } from "./Delivery";
 import { isCall } from "./focus";
 import { Ledger } from "./Ledger";
+import { Plans } from "./Plans";
 import { useProgramNames } from "./programs";
 import { Reports } from "./Reports";
 import { StateBadge } from "./StateBadge";
 import { Statements } from "./Statement";
 
-const SHOWS = { statement: "Statement", ledger: "Delivery ledger", reports: "Reports" };
+const SHOWS = {
+  statement: "Statement",
+  delivery: "Plan and actual",
+  ledger: "Delivery ledger",
+  plan: "Who and why",
+  reports: "Reports",
+};
 type Shows = keyof typeof SHOWS;
 
 export function EventDetail({ event }: { event: GridEvent }) {
   const call = isCall(event);
   const done = event.state === "ended" || (event.state === "cancelled" && event.started_at !== null);
   const [chosen, choose] = useState<Shows | null>(null);
-  const shown = call ? (chosen ?? (done ? "statement" : "ledger")) : "reports";
+  const shown = call ? (chosen ?? (done ? "statement" : "delivery")) : "reports";
   return (
     <section className="panel" aria-labelledby="event-title">
       <div className="panel-head">
@@ -44,7 +52,9 @@ export function EventDetail({ event }: { event: GridEvent }) {
         </p>
       )}
       {shown === "statement" && <Statements event={event} />}
+      {shown === "delivery" && <Delivery event={event} />}
       {shown === "ledger" && <Ledger event={event} />}
+      {shown === "plan" && <Plans event={event} />}
       {shown === "reports" && <Reports event={event} />}
     </section>
   );

@@ -38,10 +38,3 @@ export function useBaseline(event: GridEvent | null): Baseline | null {
   const found = useLoad<Baseline>(path, { version: event?.state, everyMs: event?.state === "active" ? 5_000 : 0 }).data;
   return found?.known_at ? found : null;
 }
-
-/** The baseline's power at an instant, in seconds since 1970: that of the latest step begun by then. */
-export function baselineAt(baseline: Baseline | null, at: number): number | null {
-  if (baseline === null) return null;
-  const index = baseline.at.findLastIndex((start) => start <= at);
-  return index < 0 || at >= Date.parse(baseline.end_at) / 1000 ? null : (baseline.baseline_kw[index] ?? null);
-}

@@ -9,6 +9,8 @@ import { Fact } from "../parts/Fact";
 import { Badge, ProblemNote } from "../parts/Notes";
 import { Table, type Column } from "../parts/Table";
 import { useZone, When } from "../parts/When";
+import { Commands } from "./Commands";
+import { Twins } from "./Twins";
 import { VenState } from "./VenState";
 
 const HOURS = 6;
@@ -47,7 +49,10 @@ export function VenDialog({ venId, onClose }: { venId: string; onClose: () => vo
           <Fact name="Site">{ven.site_name}</Fact>
           <Fact name="Power">{kw(ven.power_kw)}</Fact>
           <Fact name="Sheddable">{kw(ven.sheddable_kw)}</Fact>
-          <Fact name="Last seen">
+          <Fact name="In that state since">
+            <When at={ven.since_at} withZone />
+          </Fact>
+          <Fact name="Last reading">
             <When at={ven.last_seen_at} withZone />
           </Fact>
         </dl>
@@ -67,6 +72,10 @@ export function VenDialog({ venId, onClose }: { venId: string; onClose: () => vo
         pageSize={20}
         empty={ven ? "It declared no load." : "Loading…"}
       />
+      <h3 className="sub">Twin</h3>
+      <Twins venId={venId} />
+      <h3 className="sub">Commands</h3>
+      {ven && <Commands ven={ven} />}
     </Dialog>
   );
 }

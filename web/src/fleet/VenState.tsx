@@ -1,8 +1,14 @@
-// Whether a home is heard of, and whether it is held.
+// Whether a home is there, and whether it is held.
 import type { Ven } from "../api";
 import { Badge } from "../parts/Notes";
 
 export function VenState({ ven }: { ven: Ven }) {
-  if (!ven.online) return <Badge tone="stale">{ven.last_seen_at ? "stale" : "never seen"}</Badge>;
-  return ven.shed ? <Badge tone="shed">shedding</Badge> : <Badge tone="plain">online</Badge>;
+  const flaps = ven.flapping && <Badge tone="stale">flapping</Badge>;
+  if (ven.presence === "never") return <Badge tone="stale">never heard</Badge>;
+  if (ven.presence === "offline") return <Badge tone="stale">offline</Badge>;
+  return (
+    <>
+      {ven.shed ? <Badge tone="shed">shedding</Badge> : <Badge tone="plain">{ven.presence}</Badge>} {flaps}
+    </>
+  );
 }

@@ -146,7 +146,7 @@ class AuthCallout:
                 **expiry,
                 "aud": ACCOUNT,
                 "sub": claims.nats.user_nkey,
-                "name": claims.nats.connect_opts.user,
+                "name": grant.label or claims.nats.connect_opts.user,
                 "iat": claims.iat,
                 "nats": {
                     "pub": _only(grant.publish),

@@ -11,6 +11,7 @@ import nkeys  # type: ignore[import-untyped]
 from tieline.ports import STREAMS
 
 USER = "tieline"
+SYSTEM_USER = "tieline-system"
 ACCOUNT = "TIELINE"
 MAX_PAYLOAD = 4 << 20
 _MAX_BUFFERED = 1_000_000  # past it the server closes QoS 1 publishers and silently drops QoS 0
@@ -35,14 +36,24 @@ class Tls(msgspec.Struct, frozen=True):
         return f"Tls(verify={self.verify})"
 
 
+class Secrets(msgspec.Struct, frozen=True):
+    """The passwords of `USER` and `SYSTEM_USER`, and the seed of the account that signs what devices may do."""
+
+    password: str
+    system_password: str
+    issuer_seed: str
+
+    def __repr__(self) -> str:
+        return "Secrets()"
+
+
 def configuration(
     folder: Path,
     *,
     port: int,
     mqtt_host: str,
     mqtt_port: int,
-    password: str,
-    issuer_seed: str,
+    known: Secrets,
     sync_interval: str = "2m",
     name: str = "tieline",
 ) -> dict[str, Any]:
@@ -67,7 +78,7 @@ def configuration(
             "sync_interval": sync_interval,
         },
         "mqtt": {"host": mqtt_host, "port": mqtt_port},
-        **_accounts(password, issuer_seed),
+        **_accounts(known),
     }
 
 
@@ -81,17 +92,18 @@ def keep_tls(folder: Path, tls: Tls) -> dict[str, Any]:
     return {**places, "verify": tls.verify, "min_version": "1.2", "timeout": _TLS_TIMEOUT_S}
 
 
-def _accounts(password: str, issuer_seed: str) -> dict[str, Any]:
-    """The platform's own user by its password; every other is asked about (the auth callout)."""
+def _accounts(told: Secrets) -> dict[str, Any]:
+    """The platform's own users by their passwords, of which the second one lists and closes connections; every other
+    is asked about (the auth callout)."""
     return {
         "accounts": {
-            ACCOUNT: {"jetstream": "enabled", "users": [{"user": USER, "password": password}]},
-            "SYS": {},
+            ACCOUNT: {"jetstream": "enabled", "users": [{"user": USER, "password": told.password}]},
+            "SYS": {"users": [{"user": SYSTEM_USER, "password": told.system_password}]},
         },
         "system_account": "SYS",
         "authorization": {
             "timeout": _AUTH_TIMEOUT_S,
-            "auth_callout": {"issuer": issuer(issuer_seed), "auth_users": [USER], "account": ACCOUNT},
+            "auth_callout": {"issuer": issuer(told.issuer_seed), "auth_users": [USER, SYSTEM_USER], "account": ACCOUNT},
         },
     }
 

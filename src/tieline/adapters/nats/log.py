@@ -3,16 +3,12 @@
 import asyncio
 import contextlib
 import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import ConnectionReconnectingError, NoRespondersError, OutboundBufferLimitError
-from nats.errors import TimeoutError as NatsTimeoutError
-from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
@@ -23,10 +19,11 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import NoStreamResponseError, NotFoundError, ServiceUnavailableError
+from nats.js.errors import NotFoundError
 
 from tieline.adapters.nats.connection import asking
 from tieline.adapters.nats.pull import Pull
+from tieline.adapters.nats.stream import PASSING, TRY_S, Patience, stamps, unbroken
 from tieline.base.errors import Broken, Refused, TielineError, Unready
 from tieline.base.time import from_micros
 from tieline.ports import MQTT, STREAMS, Entry, Stream
@@ -37,15 +34,6 @@ _PREFIX = "tieline-"
 _MQTT_STREAM = "$MQTT_msgs"
 _MQTT_SUBJECTS = "$MQTT.msgs."
 _KEY_WINDOW = timedelta(minutes=2)
-_PASSING = (
-    NatsTimeoutError,
-    NoRespondersError,
-    NoStreamResponseError,
-    ServiceUnavailableError,
-    ConnectionReconnectingError,
-    OutboundBufferLimitError,
-)
-_TRY_S = 2.0
 _PAUSE_S = 0.2
 _FOLLOW_AT_ONCE = 1000
 _MAX_LENT = 100_000
@@ -60,9 +48,12 @@ class NatsDelivery:
         self._messages = messages
         self._acknowledge = acknowledge
 
-    async def done(self) -> None:
+    async def done(self, *, but: Sequence[Entry] = ()) -> None:
         """When the server is gone and does not hear it, the entries are delivered again."""
-        await self._acknowledge(self._messages)
+        left = {entry.position for entry in but}
+        mine = [one for one, entry in zip(self._messages, self.entries, strict=True) if entry.position not in left]
+        if mine:
+            await self._acknowledge(mine)
 
 
 class NatsLog:
@@ -70,8 +61,8 @@ class NatsLog:
 
     def __init__(self, connection: Client, *, timeout_s: float = 10.0, ack_wait_s: float = 30.0) -> None:
         self._connection = connection
-        self._js: JetStreamContext = connection.jetstream(timeout=_TRY_S)
-        self._timeout_s = timeout_s
+        self._patience = Patience(connection, timeout_s)
+        self._js, self._answer = self._patience.js, self._patience.answer
         self._ack_wait_s = ack_wait_s
 
     @classmethod
@@ -96,25 +87,7 @@ class NatsLog:
             duplicate_window=_KEY_WINDOW.total_seconds(),
             num_replicas=replicas,
         )
-        await self._answer(f"make stream {config.name} with {replicas} replicas", lambda: self._made(config))
-
-    async def _made(self, config: StreamConfig) -> None:
-        try:
-            await self._js.update_stream(config)
-        except NotFoundError:
-            await self._js.add_stream(config)
-
-    async def _answer(self, what: str, ask: Callable[[], Awaitable[T]]) -> T:
-        """What NATS answers, asked again while a server restarts or a cluster elects a leader."""
-        deadline = time.monotonic() + self._timeout_s
-        with asking(what):
-            while True:
-                try:
-                    return await ask()
-                except _PASSING:
-                    if time.monotonic() + _PAUSE_S > deadline:
-                        raise
-                    await asyncio.sleep(_PAUSE_S)
+        await self._patience.make(config)
 
     # --- saying ---
 
@@ -159,7 +132,7 @@ class NatsLog:
                 count = 0
                 while not pull.lost:
                     batch = await pull.batch(_FOLLOW_AT_ONCE)
-                    entries = _unbroken(batch, count)
+                    entries = [_entry(message) for message in unbroken(batch, count)]
                     if entries:
                         after = entries[-1].position
                         count += len(entries)
@@ -226,10 +199,10 @@ class NatsLog:
         # The last is confirmed by the server, and with it those before it. If that gets lost they are delivered again,
         # which is all that a group is promised. (Not `flush`: a late answer to one that was given up ends nats-py's
         # reading.)
-        with asking("acknowledge a delivery"), contextlib.suppress(*_PASSING):
+        with asking("acknowledge a delivery"), contextlib.suppress(*PASSING):
             for message in messages[:-1]:
                 await self._connection.publish(message.reply)
-            await self._connection.request(messages[-1].reply, b"+ACK", timeout=_TRY_S)
+            await self._connection.request(messages[-1].reply, b"+ACK", timeout=TRY_S)
 
     async def _prepare_again(self, subject: str, group: str) -> None:
         while True:
@@ -292,22 +265,6 @@ def _durable(subject: str, group: str) -> str:
     return f"{group}@{subject}".replace(".", "=").replace("*", "+").replace(">", "++")
 
 
-def _stamps(message: Msg) -> tuple[int, int, int]:
-    """Position in the stream, count within the consumer, nanoseconds since 1970, as the reply subject tells them."""
-    # $JS.ACK.[domain.account.]stream.consumer.tries.position.count.time.pending[.random]
-    tokens = message.reply.split(".")
-    first = 5 if len(tokens) == 9 else 7
-    return int(tokens[first]), int(tokens[first + 1]), int(tokens[first + 2])
-
-
 def _entry(message: Msg) -> Entry:
-    position, _, said_ns = _stamps(message)
+    position, _, said_ns = stamps(message)
     return Entry(position, _named(message.subject), message.data, from_micros(said_ns // 1000))
-
-
-def _unbroken(batch: list[Msg], before: int) -> list[Entry]:
-    """The entries of a batch as far as they follow one another, after `before` earlier ones of the same consumer."""
-    whole = 0
-    while whole < len(batch) and _stamps(batch[whole])[1] == before + whole + 1:
-        whole += 1
-    return [_entry(message) for message in batch[:whole]]

@@ -1,24 +1,29 @@
-"""The platform's own MQTT client: what it tells devices, at QoS 1, retained so that one that comes back finds it."""
+"""The platform's own MQTT client: what it tells devices, at QoS 1, retained so that one that comes back finds it.
+
+It only publishes, and to a whole fleet at once: ten thousand commands go out together and are confirmed in any order.
+
+    publish ─▶ room for so many ─▶ the line there is now ─▶ PUBACK ─▶ returns
+                                        │ lost
+                                        └──────────────▶ said again on the next one
+"""
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import secrets
 import ssl
 from collections.abc import Callable
 
-from aiomqtt import Client, MqttError
-
-from tieline.base.cancellation import heed_cancellation
+from tieline.adapters.nats import packets
 from tieline.base.errors import Unready
 
 _log = logging.getLogger(__name__)
-_quiet = logging.getLogger(f"{__name__}.paho")  # aiomqtt warns of more than ten calls at once, which is what we want
-_quiet.setLevel(logging.ERROR)
 
 _BACK_OFF_S = (0.1, 5.0)
-_IN_FLIGHT = 1000
-_TRY_S = 3.0  # an answer that was lost with its connection is not waited for much longer than it takes to reconnect
+_IN_FLIGHT = 10_000
+"""Messages that wait for the broker's answer together; it knows 65,535 apart."""
+_PING_S = 5.0  # a broker from which nothing is heard between two pings is gone
 
 
 class MqttPublisher:
@@ -43,16 +48,17 @@ class MqttPublisher:
         self._password = password
         self._tls = tls
         self._timeout_s = timeout_s
-        self._client: asyncio.Future[Client] | None = None
+        self._room = asyncio.Semaphore(_IN_FLIGHT)
+        self._line: asyncio.Future[_Line] | None = None
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Returns once connected. Raises `Unready` when that takes longer than `timeout_s`."""
-        self._client = asyncio.get_running_loop().create_future()
+        self._line = asyncio.get_running_loop().create_future()
         self._keeper = asyncio.create_task(self._keep(), name="mqtt-publisher")
         try:
             async with asyncio.timeout(self._timeout_s):
-                await asyncio.shield(self._client)
+                await asyncio.shield(self._line)
         except TimeoutError:
             await self.stop()
             raise Unready(f"no MQTT broker takes {self._user!r} at {self._host}:{self._port}") from None
@@ -73,57 +79,138 @@ class MqttPublisher:
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = True) -> None:
         """Returns once the broker has it. Raises `Unready` after `timeout_s`; it may then have been sent all the same,
-        and while the connection is lost it is sent again: what it says must bear repeating."""
+        and when the connection is lost it is sent again: what it says must bear repeating."""
+        if self._line is None:
+            raise Unready("the MQTT publisher has not been started")
         try:
-            async with asyncio.timeout(self._timeout_s):
-                while not await self._published(topic, payload, retain):
+            async with asyncio.timeout(self._timeout_s), self._room:
+                while True:
+                    line = self._line.result() if self._line.done() else await asyncio.shield(self._line)
+                    if await line.publish(topic, payload, retain=retain):
+                        return
                     await asyncio.sleep(_BACK_OFF_S[0])
         except TimeoutError:
             raise Unready(f"the MQTT broker did not take {topic} within {self._timeout_s:g} s") from None
-
-    async def _published(self, topic: str, payload: bytes, retain: bool) -> bool:
-        if self._client is None:
-            raise Unready("the MQTT publisher has not been started")
-        client = await asyncio.shield(self._client)
-        try:
-            await client.publish(topic, payload, qos=1, retain=retain, timeout=_TRY_S)
-        except MqttError:
-            return False
-        finally:
-            heed_cancellation()
-        return True
 
     async def _keep(self) -> None:
         pause = _BACK_OFF_S[0]
         while True:
             try:
-                async with self._new_client() as client:
-                    pause = _BACK_OFF_S[0]
-                    await self._serve(client)
-            except MqttError as error:
+                line = await self._opened()
+                pause = _BACK_OFF_S[0]
+                await self._serve(line)
+            except OSError as error:
                 _log.warning("MQTT connection to %s:%d: %s; trying again", self._host, self._port, error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _BACK_OFF_S[1])
 
-    async def _serve(self, client: Client) -> None:
-        assert self._client is not None
-        self._client.set_result(client)
-        try:
-            async for _ in client.messages:  # none come, but it raises when the connection is lost
-                pass
-        finally:
-            self._client = asyncio.get_running_loop().create_future()
+    async def _opened(self) -> "_Line":
+        client_id = f"tieline-{secrets.token_hex(8)}"
+        hello = packets.connect(client_id, self._user, self._password, keep_alive_s=round(4 * _PING_S))
+        tls, loop = self._tls() if self._tls else None, asyncio.get_running_loop()
+        async with asyncio.timeout(self._timeout_s):
+            _, line = await loop.create_connection(lambda: _Line(hello), self._host, self._port, ssl=tls)
+            try:
+                await line.taken
+            except BaseException:
+                line.close()
+                raise
+        return line
 
-    def _new_client(self) -> Client:
-        return Client(
-            self._host,
-            self._port,
-            username=self._user,
-            password=self._password,
-            tls_context=self._tls() if self._tls else None,
-            identifier=f"tieline-{secrets.token_hex(8)}",
-            max_inflight_messages=_IN_FLIGHT,
-            timeout=self._timeout_s,
-            keepalive=20,
-            logger=_quiet,
-        )
+    async def _serve(self, line: "_Line") -> None:
+        """Until it is lost."""
+        assert self._line is not None
+        self._line.set_result(line)
+        try:
+            await line.kept()
+        finally:
+            self._line = asyncio.get_running_loop().create_future()
+            line.close()
+
+
+class _Line(asyncio.Protocol):
+    """One connection. `taken` ends when the broker lets us in, and raises `OSError` when it does not."""
+
+    def __init__(self, hello: bytes) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.taken: asyncio.Future[None] = self._loop.create_future()
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._hello = hello
+        self._stream = packets.Stream()
+        self._numbers = itertools.cycle(range(1, 1 << 16))
+        self._unconfirmed: dict[int, asyncio.Future[bool]] = {}
+        self._out: list[bytes] = []
+        self._heard = False
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool) -> "asyncio.Future[bool]":
+        """Whether the broker confirmed it; not where the line was lost before."""
+        confirmed = self._loop.create_future()
+        if self._lost.done():
+            confirmed.set_result(False)
+            return confirmed
+        number = next(one for one in self._numbers if one not in self._unconfirmed)
+        self._unconfirmed[number] = confirmed
+        if not self._out:  # all that is said in this turn of the loop goes out as one
+            self._loop.call_soon(self._flush)
+        self._out.append(packets.publish(number, topic, payload, retain=retain))
+        return confirmed
+
+    async def kept(self) -> None:
+        """Pings; raises `OSError` when the line is lost, or the broker silent."""
+        while True:
+            self._heard = False
+            self._transport.write(packets.PING)
+            await asyncio.wait([self._lost], timeout=_PING_S)
+            if self._lost.done():
+                self._lost.result()
+            if not self._heard:
+                raise ConnectionAbortedError(f"nothing was heard of the broker for {_PING_S:g} s")
+
+    def close(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(packets.DISCONNECT)
+            self._transport.close()
+
+    def _flush(self) -> None:
+        self._transport.write(b"".join(self._out))
+        self._out.clear()
+
+    # --- what asyncio calls ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.write(self._hello)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = True
+        try:
+            for kind, body in self._stream.fed(data):
+                if kind == packets.PUBACK:
+                    self._confirm(packets.numbered(body))
+                elif kind == packets.CONNACK and not self.taken.done():
+                    self._take(body[1])
+        except ValueError:
+            self._transport.abort()
+
+    def _take(self, code: int) -> None:
+        if code:
+            self.taken.set_exception(ConnectionRefusedError(f"the broker lets us not in (code {code})"))
+        else:
+            self.taken.set_result(None)
+
+    def _confirm(self, number: int) -> None:
+        confirmed = self._unconfirmed.pop(number, None)
+        if confirmed is not None and not confirmed.done():
+            confirmed.set_result(True)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        why = ConnectionResetError(str(error or "the broker closed it"))
+        for waiting in (self.taken, self._lost):
+            if not waiting.done():
+                waiting.set_exception(why)
+                waiting.exception()  # that nobody waits for it is no fault
+        for confirmed in self._unconfirmed.values():
+            if not confirmed.done():
+                confirmed.set_result(False)
+        self._unconfirmed.clear()

@@ -24,6 +24,7 @@ import msgspec
 from tieline.adapters.nats import system
 from tieline.adapters.nats.configuration import (
     USER,
+    Secrets,
     Tls,
     configuration,
     keep_tls,
@@ -47,6 +48,7 @@ _GLANCE_S = 0.25
 _BACK_OFF_S = (0.2, 5.0)
 _READY = "Server is ready"
 _VIOLATION = "Violation"
+HANDSHAKE = "TLS handshake error"
 # After a failed write the server takes no more into that stream, disk or no disk, until it is started again.
 _WRITE_FAILED = ("critical write error", "will be DISABLED", "no space left on device")
 _ENOUGH_DISK = 64 << 20
@@ -65,7 +67,8 @@ class NatsServer:
     `host`, which with `tls` speaks nothing else. A port given is used or refused; one not given is chosen once (MQTT:
     1883 or the next free one) and kept.
 
-    `on_violation` gets a line of the server's log for each time a device tried what is not its own.
+    `on_violation` gets a line of the server's log for each time a device tried what is not its own, or (`HANDSHAKE`)
+    showed no certificate, or none that can be verified.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class NatsServer:
         mqtt_port: int | None = None,
         tls: Tls | None = None,
         sync_interval: str = "2m",
-        on_violation: Callable[[str], None] | None = None,
+        on_violation: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._folder = folder.absolute()
         self._binary = binary
@@ -120,6 +123,10 @@ class NatsServer:
     @property
     def password(self) -> str:
         return (self._folder / "password").read_text()
+
+    @property
+    def system_password(self) -> str:
+        return (self._folder / "system.password").read_text()
 
     @property
     def issuer_seed(self) -> str:
@@ -224,7 +231,7 @@ class NatsServer:
 
     def _heed(self) -> None:
         for line in self._tail.lines() if self._tail is not None else ():
-            if _VIOLATION in line and self._on_violation is not None:
+            if _VIOLATION in line or HANDSHAKE in line:
                 self._on_violation(line)
             elif not self._failed_write and any(sign in line for sign in _WRITE_FAILED):
                 self._failed_write = line
@@ -314,7 +321,8 @@ class NatsServer:
     # --- its files and ports ---
 
     def _write_config(self, address: Address) -> None:
-        for name, made in (("password", new_password), ("issuer.seed", new_issuer_seed)):
+        made_once = {"password": new_password, "system.password": new_password, "issuer.seed": new_issuer_seed}
+        for name, made in made_once.items():
             if not (self._folder / name).exists():
                 write_private(self._folder / name, made())
         config = configuration(
@@ -322,8 +330,7 @@ class NatsServer:
             port=address.port,
             mqtt_host=address.mqtt_host,
             mqtt_port=address.mqtt_port,
-            password=self.password,
-            issuer_seed=self.issuer_seed,
+            known=Secrets(self.password, self.system_password, self.issuer_seed),
             sync_interval=self._sync_interval,
         )
         if self._tls is not None:

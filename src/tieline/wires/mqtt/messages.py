@@ -1,17 +1,21 @@
-"""The four topics of a VEN and what they carry, version 1.
+"""The topics of a VEN and what they carry, version 1.
 
-    oadr/meter/{venId}   VEN → Tieline   Meter     what the premises drew, several samples a message allowed
-    ven/loads/{venId}    VEN → Tieline   Loads     a snapshot of each load and how much of it could be shed
-    ven/cmd/{venId}      Tieline → VEN   Command   retained: a VEN that comes back finds the last one
-    ven/ack/{venId}      VEN → Tieline   Ack       the answer; a repeated command gets the same answer and acts once
+    oadr/meter/{venId}     VEN → Tieline   Meter      what the premises drew, several samples a message allowed
+    ven/loads/{venId}      VEN → Tieline   Loads      a snapshot of each load and how much of it could be shed
+    ven/presence/{venId}   VEN → Tieline   Presence   each beat; as last will, that it is gone
+    ven/twin/{venId}       VEN → Tieline   TwinReport what it reports of a twin, or asks for
+    ven/ack/{venId}        VEN → Tieline   Ack        the answer; a repeated command gets the same answer and acts once
+    ven/cmd/{venId}        Tieline → VEN   Command    retained: a VEN that comes back finds the last one
+    ven/desired/{venId}    Tieline → VEN   TwinDelta  what is desired and not yet reported
 
-VENs publish at QoS 1 and subscribe at QoS 0. Unknown fields are tolerated: a newer VEN may say more. Instants are
-RFC 3339 with a zone. Power is in kW, positive when drawn from the grid, negative when fed into it.
+VENs publish at QoS 1 and subscribe at QoS 0. Messages are JSON or MessagePack, told apart by their first byte. Unknown
+fields are tolerated: a newer VEN may say more. Instants are RFC 3339 with a zone. Power is in kW, positive when drawn
+from the grid, negative when fed into it.
 """
 
 import enum
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,15 +23,21 @@ from tieline.base.names import Id
 
 METER = "oadr/meter"
 LOADS = "ven/loads"
-COMMAND = "ven/cmd"
+PRESENCE = "ven/presence"
+TWIN = "ven/twin"
 ACK = "ven/ack"
+COMMAND = "ven/cmd"
+DESIRED = "ven/desired"
+FROM_VEN = (METER, LOADS, PRESENCE, TWIN, ACK)
+TO_VEN = (COMMAND, DESIRED)
 
 MAX_BYTES = 512 * 1024
 """A larger message is refused whole: a fortnight of quarter hours fits in a quarter of it."""
 MAX_SAMPLES = 4096
 
 ZonedInstant = Annotated[datetime, msgspec.Meta(tz=True)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]  # finite: MessagePack can say infinity
+Scalar = bool | int | float | str | None
 
 
 def topic(kind: str, ven_id: str) -> str:
@@ -55,12 +65,19 @@ class LoadState(enum.StrEnum):
 
 
 class Load(msgspec.Struct, frozen=True):
-    """One load now: mean power since the last snapshot, and how much of what it draws now it could give up."""
+    """One load now: mean power since the last snapshot, and how much of what it draws now it could give up.
+
+    `sheddable_kw` is the load's own word: 0 while its comfort band, its ready-by or its shortest run forbids it.
+    `hold_s` is how long it could stay down before one of them would; None: as long as it is asked to. `withheld_kw` is
+    what it would draw beyond `power_kw` were it not held down; None: it cannot tell.
+    """
 
     resource_id: Id
     power_kw: float
     sheddable_kw: NotNegative
     state: LoadState
+    hold_s: NotNegative | None = None
+    withheld_kw: NotNegative | None = None
 
 
 class Loads(msgspec.Struct, frozen=True):
@@ -69,9 +86,24 @@ class Loads(msgspec.Struct, frozen=True):
     v: int = 1
 
 
+class Presence(msgspec.Struct, frozen=True):
+    """That a VEN is there, said each `beat_s`; as its last will, that it is not. Its time is when it was heard."""
+
+    online: bool
+    beat_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
+    agent: Annotated[str, msgspec.Meta(max_length=64)] = ""  # which program and version speaks
+    v: int = 1
+
+
 class Op(enum.StrEnum):
     EVENT = "event"  # hold these loads at their limits from start_at to end_at, then restore by the VEN's own clock
-    RESTORE = "restore"  # give back at once what an event held
+    RESTORE = "restore"  # give back at once what an event held, or what was set on a load, or with neither everything
+    SHED_LOAD = "shedLoad"  # hold one load as low as it goes, until end_at
+    SET_LOAD = "setLoad"  # hold one load at or below limit_kw, until end_at or until it is restored
+    SHED_PANEL = "shedPanel"  # hold the whole premises at or below limit_kw, until end_at
+    SET = "set"  # change settings of the VEN
+    GET = "get"  # answer with settings and state of the VEN
+    PING = "ping"  # answer
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -81,17 +113,24 @@ class Limit(msgspec.Struct, frozen=True):
     limit_kw: NotNegative
 
 
-class Command(msgspec.Struct, frozen=True):
-    """One command. After `expires_at` it must not be begun. `command_id` is its identity: acted on once."""
+class Command(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One command. After `expires_at` it must not be begun. `command_id` is its identity: acted on once.
+
+    Of an event, `limits` is all that the event now asks of this VEN: the command issued last replaces those before.
+    """
 
     command_id: str
     op: Op
-    event_id: str
     issued_at: ZonedInstant
     expires_at: ZonedInstant
+    event_id: str = ""  # empty: an operator's own command, of no event
     start_at: ZonedInstant | None = None
     end_at: ZonedInstant | None = None
-    limits: list[Limit] = []
+    limits: Annotated[list[Limit], msgspec.Meta(max_length=256)] = []
+    resource_id: Id | None = None
+    limit_kw: NotNegative | None = None
+    values: dict[str, Scalar] = {}  # of set
+    names: list[str] = []  # of get; empty: all
     v: int = 1
 
 
@@ -102,11 +141,42 @@ class Answer(enum.StrEnum):
     EXPIRED = "expired"
 
 
-class Ack(msgspec.Struct, frozen=True):
-    """The answer to one command, for the whole of it."""
+class Ack(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to one command, for the whole of it; `values` are what a get asked for."""
 
     command_id: str
     answer: Answer
     at: ZonedInstant
     reason: str = ""
+    values: dict[str, Scalar] = {}
+    v: int = 1
+
+
+# --- twins: the words of AWS IoT Core's device shadows, in fewer topics -----------------------------------------------
+
+CLASSIC = "classic"
+"""The name of the twin that has none."""
+
+
+class TwinReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a device reports of its twin; without `reported` it asks for the delta. With `version` it is refused unless
+    the twin is at that version. A null deletes its field; an array replaces the one before."""
+
+    name: Id = CLASSIC
+    reported: dict[str, Any] | None = None
+    version: int | None = None
+    token: Annotated[str, msgspec.Meta(max_length=64)] = ""  # comes back with the answer
+    v: int = 1
+
+
+class TwinDelta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is desired and differs from what was reported, at a version of the twin; `refused` says why a report was
+    not taken. `state` is empty when all that is desired has been reported."""
+
+    name: str
+    version: int
+    at: ZonedInstant
+    state: dict[str, Any] = {}
+    token: str = ""
+    refused: str = ""
     v: int = 1

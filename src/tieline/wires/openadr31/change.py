@@ -7,12 +7,15 @@ whole 3.1 representation, that of a deleted object as it last stood; whoever pas
 that client may see.
 """
 
+from datetime import datetime
+
 from msgspec import Struct
 
-from tieline.wires.openadr31.messages import Event, Object, ObjectType, Operation, Program, encode
+from tieline.wires.openadr31.messages import Event, Object, ObjectType, Operation, Program, encode, object_type
 from tieline.wires.openadr31.scalars import ZonedInstant
 
-SUBJECTS = "news.openadr.>"
+_PLACE = "news.openadr."
+SUBJECTS = f"{_PLACE}>"
 _DONE = {
     Operation.CREATE: "created",
     Operation.READ: "read",
@@ -36,9 +39,53 @@ class Change(Struct, frozen=True, kw_only=True):
     before: Program | Event | None = None
     at: ZonedInstant
 
+    @classmethod
+    def of(
+        cls,
+        operation: Operation,
+        thing: Object,
+        at: datetime,
+        *,
+        before: Program | Event | None = None,
+        program_id: str | None = None,
+        named: bool = False,
+    ) -> "Change":
+        """What was done to an object. `before` is told only where others saw it; `program_id` is for what does not name
+        its program: a report."""
+        return cls(
+            object_type=object_type(thing),
+            operation=operation,
+            object_id=thing.id,
+            object=thing,
+            client_id=getattr(thing, "client_id", None),
+            program_id=program_id or program(thing),
+            named=named,
+            before=before if before and _seen_by(before) != _seen_by(thing) else None,
+            at=at,
+        )
+
     @property
     def subject(self) -> str:
-        return f"news.openadr.{self.object_type.lower()}.{_DONE[self.operation]}"
+        return f"{_PLACE}{self.object_type.lower()}.{_DONE[self.operation]}"
 
     def encoded(self) -> bytes:
         return encode(self)
+
+
+def is_change(subject: str) -> bool:
+    return subject.startswith(_PLACE)
+
+
+def subjects(kind: ObjectType) -> str:
+    """Of every change of objects of a kind."""
+    return f"{_PLACE}{kind.lower()}.*"
+
+
+def program(thing: Object) -> str | None:
+    """The program that an object names, or is."""
+    return thing.id if isinstance(thing, Program) else getattr(thing, "program_id", None) or None
+
+
+def _seen_by(thing: Object) -> tuple[object, ...]:
+    """What decides who sees a program or event."""
+    return getattr(thing, "targets", None), program(thing)

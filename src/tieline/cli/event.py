@@ -1,0 +1,156 @@
+"""Commands of operators: programs and their rules, events, what became of them and why."""
+
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from tieline.base.errors import Refused
+from tieline.base.time import iso, parse_instant
+from tieline.cli.asking import ask, asking, listed, paged
+from tieline.cli.printing import one
+
+
+@click.group()
+def event() -> None:
+    """Demand-response events."""
+
+
+@event.command("call")
+@click.option("--program", required=True)
+@click.option("--target-kw", required=True, type=float)
+@click.option("--start", "start_at", help="RFC 3339 instant; default: in 2 minutes of the platform's clock.")
+@click.option("--minutes", default=60.0, show_default=True)
+@asking
+def event_call(
+    url: str, token: str | None, as_json: bool, program: str, target_kw: float, start_at: str | None, minutes: float
+) -> None:
+    """Call an event."""
+    now = parse_instant(ask(url, token, "GET", "/v1")["now_at"])
+    start = parse_instant(start_at, "--start") if start_at else now + timedelta(minutes=2)
+    window = {"start_at": iso(start), "end_at": iso(start + timedelta(minutes=minutes))}
+    one(ask(url, token, "POST", "/v1/events", {"program_id": program, "target_kw": target_kw, **window}), as_json)
+
+
+@event.command("list")
+@paged
+@asking
+def event_list(url: str, token: str | None, as_json: bool, **params: Any) -> None:
+    """List events, the newest first."""
+    columns = ["event_id", "program_id", "state", "start_at", "end_at", "target_kw", "planned_kw", "acked_kw"]
+    listed("/v1/events", url, token, as_json, columns, **params)
+
+
+@event.command("show")
+@click.argument("event_id")
+@asking
+def event_show(url: str, token: str | None, as_json: bool, event_id: str) -> None:
+    """One event as it stands."""
+    one(ask(url, token, "GET", f"/v1/events/{event_id}"), as_json)
+
+
+@event.command("ledger")
+@click.argument("event_id")
+@asking
+def event_ledger(url: str, token: str | None, as_json: bool, event_id: str) -> None:
+    """What became of every load of an event."""
+    columns = ["ven_id", "resource_id", "state", "answer", "planned_kw", "sent_at", "acked_at", "restored_at", "cause"]
+    listed(f"/v1/events/{event_id}/ledger", url, token, as_json, columns)
+
+
+@event.command("delivery")
+@click.argument("event_id")
+@paged
+@asking
+def event_delivery(url: str, token: str | None, as_json: bool, event_id: str, **params: Any) -> None:
+    """Minute by minute: what was asked, what was given up, what else could be called."""
+    columns = ["at", "target_kw", "delivered_kw", "expected_kw", "headroom_kw", "held"]
+    listed(f"/v1/events/{event_id}/delivery", url, token, as_json, columns, "looks", **params)
+
+
+@event.command("plan")
+@click.argument("event_id")
+@click.option("--plan", "plan_id", type=int, help="One of its plans; default: the newest.")
+@paged
+@asking
+def event_plan(url: str, token: str | None, as_json: bool, event_id: str, **params: Any) -> None:
+    """Why each load was called, or not."""
+    listed(
+        f"/v1/events/{event_id}/plan", url, token, as_json, ["ven_id", "resource_id", "kw", "said"], "loads", **params
+    )
+
+
+@event.command("reports")
+@click.argument("event_id")
+@paged
+@asking
+def event_reports(url: str, token: str | None, as_json: bool, event_id: str, **params: Any) -> None:
+    """Which reports of VENs an event asked for: expected, received, late or missing."""
+    columns = ["ven_id", "payload_type", "state", "due_at", "received_at", "report_id"]
+    listed(f"/v1/events/{event_id}/reports", url, token, as_json, columns, **params)
+
+
+@event.command("change")
+@click.argument("event_id")
+@click.option("--target-kw", type=float, help="From now on, for all of it.")
+@click.option("--end", "end_at", help="RFC 3339 instant.")
+@asking
+def event_change(
+    url: str, token: str | None, as_json: bool, event_id: str, target_kw: float | None, end_at: str | None
+) -> None:
+    """Ask for more or less, for longer or shorter: at once more is called, or given back."""
+    asked = {"target_kw": target_kw, "end_at": end_at and iso(parse_instant(end_at, "--end"))}
+    change = {name: value for name, value in asked.items() if value is not None}
+    if not change:
+        raise Refused("say what to change: --target-kw, --end, or both")
+    one(ask(url, token, "PATCH", f"/v1/events/{event_id}", change), as_json)
+
+
+@event.command("stop")
+@click.argument("event_id")
+@asking
+def event_stop(url: str, token: str | None, as_json: bool, event_id: str) -> None:
+    """Stop an event: whatever it holds is given back."""
+    one(ask(url, token, "POST", f"/v1/events/{event_id}/cancel"), as_json)
+
+
+@click.group()
+def program() -> None:
+    """Programs that events belong to."""
+
+
+@program.command("add")
+@click.argument("program_id")
+@click.option("--name", required=True)
+@asking
+def program_add(url: str, token: str | None, as_json: bool, **new: Any) -> None:
+    """Add a program."""
+    one(ask(url, token, "POST", "/v1/programs", new), as_json)
+
+
+@program.command("list")
+@paged
+@asking
+def program_list(url: str, token: str | None, as_json: bool, **params: Any) -> None:
+    """List programs."""
+    listed("/v1/programs", url, token, as_json, ["program_id", "name", "targets", "rules"], **params)
+
+
+@program.command("rules")
+@click.argument("program_id")
+@click.option("--events-a-day", type=click.IntRange(0), help="No VEN is called more often.")
+@click.option("--hours-a-month", type=click.FloatRange(0), help="Nor for longer.")
+@click.option("--rest-h", type=click.FloatRange(0), help="Hours between two calls of a VEN.")
+@click.option("--fair/--unfair", default=True, show_default=True, help="Who was called often is called later.")
+@click.option(
+    "--return-s", type=click.FloatRange(0), default=3600, show_default=True, help="VENs come back over so long."
+)
+@asking
+def program_rules(url: str, token: str | None, as_json: bool, program_id: str, **rules: Any) -> None:
+    """Set how a program treats its VENs; what is not said is not limited."""
+    one(ask(url, token, "PATCH", f"/v1/programs/{program_id}", {"rules": rules}), as_json)
+
+
+def add_to(group: click.Group) -> None:
+    for command in (event, program):
+        group.add_command(command)

@@ -1,0 +1,1 @@
+"""Direct commands: what an operator asks of single VENs, outside events, and what each answered."""

@@ -1,0 +1,208 @@
+"""Holding a target: what is missing is called, what is too much is given back. Pure.
+
+target ───────┬─────────────      expected: what the rows will give a moment from now
+expected  ────┘missing            missing: called from the free loads, at what each is likely to draw then
+                                  too much: given back, where its kind may come back yet
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+import numpy as np
+
+from tieline.dispatch.metered import Given, Giving, Load, Metered
+from tieline.dispatch.model import HELD, Event, LedgerRow, Policy, RowState
+from tieline.dispatch.planning import (
+    BEARS,
+    ELIGIBLE,
+    LEAST_KW,
+    Candidates,
+    Circumstances,
+    Explained,
+    Plan,
+    Reason,
+    costs,
+    could_give_kw,
+    explained,
+    judged,
+    may_return,
+    plan,
+    release,
+)
+from tieline.wires.mqtt.messages import Answer
+
+AHEAD = 1.0
+"""Of the time until the next look: loads end all the while, and the target is to be met then too."""
+SPARE = 1.5
+"""Once it is called, so much of what is ignored is called beyond what is missing: it comes to the target on average."""
+SLOW = 2.0
+"""Giving back is so much less eager than calling: what comes back wants more than it gave up."""
+DECLINED = (RowState.OPTED_OUT, RowState.REFUSED, RowState.EXPIRED)
+LEAST_HOLD_S = 300.0
+"""A load that says it could not stay down for so long is not called: its comfort goes first."""
+LASTING = np.array([5.0, 15.0, 30.0])
+"""A load that is likely to run on for so many minutes is preferred: its place need not be filled again."""
+LEAST_LASTING = 0.1
+LEAST_ANSWERING = 0.5
+PAYBACK = 0.1
+"""What a load will draw beyond what it gives now, once it is back, weighs so much: best is who runs at its most."""
+WORTH = 10.0
+"""What would draw as much anyway is given back before what would not, whatever else speaks for it."""
+
+
+class Called(msgspec.Struct, frozen=True):
+    """A load to call: what it is expected to give, what it is held to, what it drew and for how long it had."""
+
+    ven_id: str
+    resource_id: str
+    kw: float
+    limit_kw: float
+    reference_kw: float
+    run_min: int
+    reference_at: datetime
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is called and given back, with the plan that says so; most looks decide nothing."""
+
+    called: Sequence[Called] = ()
+    released: Sequence[Load] = ()
+    plan: Plan | None = None
+    explained: Sequence[Explained] = ()
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at an event found, in kW: asked, given up as metered, expected a moment later, and what could be
+    called beyond that; and what follows from it."""
+
+    at: datetime
+    target_kw: float
+    delivered_kw: float
+    expected_kw: float
+    headroom_kw: float
+    held: int
+    given: Sequence[Given]
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Circle:
+    """Whom an event may call, beyond what is metered: loads that others hold, VENs that were granted its targets (None:
+    all), how much dearer each VEN's earlier calls make it, and who is beyond the program's limits."""
+
+    elsewhere: Collection[Load] = ()
+    granted: Collection[str] | None = None
+    dearer: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, Reason] = field(default_factory=dict)
+
+
+def look(event: Event, ledger: Sequence[LedgerRow], circle: Circle, metered: Metered, policy: Policy) -> Look:
+    """At the instant for which it was metered."""
+    now = metered.at
+    soon = max(now, event.start_at) + timedelta(seconds=AHEAD * policy.look_s)
+    giving = Giving(ledger, metered, policy)
+    given, expected = giving.given(), float(giving.counts_kw(soon).sum())
+    reasons = judged(metered.loads, _circumstances(ledger, circle, policy, now))
+    free = _free(metered, circle, soon).only(reasons == ELIGIBLE)
+    decision, missing = Decision(), event.target_at(soon) - expected
+    ignored = max(policy.tolerance * event.target_at(soon), LEAST_KW)
+    if missing > ignored:
+        made = plan((missing + SPARE * ignored) / _answering(ledger, now - timedelta(seconds=policy.resend_s)), free)
+        why = explained(made, free, reasons)
+        decision = Decision(called=_called(made, free, metered, ledger), plan=made, explained=why)
+    elif -missing > SLOW * ignored:
+        decision = Decision(released=_released(-missing, giving, soon))
+    return Look(
+        at=now,
+        target_kw=event.target_at(now),
+        delivered_kw=sum(one.kw for one in given),
+        expected_kw=expected,
+        headroom_kw=float(free.kw[free.kw >= LEAST_KW].sum()),
+        held=sum(row.state in HELD for row in ledger),
+        given=given,
+        decision=decision,
+    )
+
+
+def _circumstances(ledger: Sequence[LedgerRow], circle: Circle, policy: Policy, now: datetime) -> Circumstances:
+    late = now - timedelta(seconds=policy.ack_s)
+    mine = {(row.ven_id, row.resource_id) for row in ledger if row.state not in (*DECLINED, RowState.RESTORED)}
+    return Circumstances(
+        now=now,
+        stale_s=policy.online_s,
+        least_hold_s=LEAST_HOLD_S,
+        granted=circle.granted,
+        opted_out={(row.ven_id, row.resource_id) for row in ledger if row.answer not in (None, Answer.ACCEPTED)},
+        silent={row.ven_id for row in ledger if row.state is RowState.SENT and row.sent_at and row.sent_at <= late},
+        called=mine,
+        held=circle.elsewhere,
+        limits=circle.limits,
+    )
+
+
+def _answering(ledger: Sequence[LedgerRow], by: datetime) -> float:
+    """The share of those asked by then in this event that accepted: of others as many will."""
+    asked = [row.answer == Answer.ACCEPTED for row in ledger if row.sent_at is not None and row.sent_at <= by]
+    return max(sum(asked) / len(asked), LEAST_ANSWERING) if asked else 1.0
+
+
+def _free(metered: Metered, circle: Circle, soon: datetime) -> Candidates:
+    """Every load at what it is likely to give soon; what it costs falls with how long it is likely to last."""
+    loads, runs = metered.loads, metered.running.minutes
+    kinds = [str(kind) for kind in loads.kinds]
+    ahead = (soon - metered.at).total_seconds() / 60
+
+    def share(minutes: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return metered.persistence.share(kinds, runs, np.full(len(kinds), minutes))
+
+    kw = could_give_kw(loads) * np.minimum(share(ahead), 1.0)
+    lasting = np.maximum(np.mean([share(ahead + minutes) for minutes in LASTING], axis=0), LEAST_LASTING)
+    dearer = np.array([circle.dearer.get(ven_id, 0.0) for ven_id in loads.ven_ids])
+    wanted_back_kw = np.where(np.isfinite(loads.ceiling_kw), np.maximum(loads.ceiling_kw - kw, 0.0), 0.0)
+    return Candidates(loads.ven_ids, loads.resource_ids, kw, (costs(kw, dearer) + PAYBACK * wanted_back_kw) / lasting)
+
+
+def _called(made: Plan, free: Candidates, metered: Metered, ledger: Sequence[LedgerRow]) -> list[Called]:
+    """What a load would draw that was given back earlier in the event follows from when it was first called: since then
+    it draws what it draws because of us."""
+    earlier = {_key(row): row for row in ledger}
+    called = []
+    for i in made.chosen.tolist():
+        row = earlier.get((free.ven_ids[i], free.resource_ids[i]))
+        reference_kw = max(float(metered.running.kw[i]), float(metered.loads.power_kw[i]))
+        called.append(
+            Called(
+                ven_id=free.ven_ids[i],
+                resource_id=free.resource_ids[i],
+                kw=round(float(free.kw[i]), 4),
+                limit_kw=BEARS[metered.loads.kinds[i]].floor_kw,
+                reference_kw=row.reference_kw if row else round(reference_kw, 4),
+                run_min=row.run_min if row else int(metered.running.minutes[i]),
+                reference_at=row.reference_at or row.planned_at if row else metered.at,
+            )
+        )
+    return called
+
+
+def _released(excess_kw: float, giving: Giving, soon: datetime) -> list[Load]:
+    """Of what is held, shows it and may come back by now: first what will draw the least beyond what it would have.
+    Whatever it would draw by now, once back it draws what it can."""
+    would = giving.would_kw(soon)
+    shown = [i for i, row in enumerate(giving.ledger) if row.state is RowState.METERED and giving.known[i]]
+    keys = [_key(giving.ledger[i]) for i in shown]
+    since = np.array([(giving.ledger[i].acting_at or soon).timestamp() for i in shown])
+    kinds = [giving.metered.loads.kinds[giving.metered.index[key]] for key in keys]
+    back_kw = giving.back_kw[shown]
+    free = may_return(kinds, since, giving.metered.at) & (back_kw >= LEAST_KW)
+    lasting = np.clip(would[shown] / np.maximum(back_kw, LEAST_KW), LEAST_LASTING, 1.0)
+    kw = np.where(free, back_kw, 0.0)
+    held = Candidates([ven for ven, _ in keys], [load for _, load in keys], kw, costs(kw, lasting * WORTH))
+    return [keys[i] for i in release(excess_kw, held).tolist() if free[i]]
+
+
+def _key(row: LedgerRow) -> Load:
+    return row.ven_id, row.resource_id

@@ -1,0 +1,88 @@
+"""What the dispatcher reads of telemetry: the same whether it looked before or has just started."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tieline.adapters.series import DeltaSeries
+from tieline.adapters.sql.sqlite import SqliteRows
+from tieline.base.names import power_series, sheddable_series
+from tieline.base.series import Flag, readings
+from tieline.base.time import VirtualClock
+from tieline.dispatch.measuring import HeldSpan, Readings
+from tieline.registry import actions as registry
+from tieline.registry.model import Kind, NewResource, NewSite, NewVen
+
+NOW = datetime(2026, 7, 15, 17, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+HOMES = ("home-0", "home-1", "home-2")
+
+
+class Meters:
+    """Three homes with a car each; `draw` is what they say for a minute."""
+
+    def __init__(self, rows: SqliteRows, series: DeltaSeries, clock: VirtualClock) -> None:
+        self.rows, self.series, self.clock, self._position = rows, series, clock, 0
+
+    async def draw(self, start: datetime, minutes: int, kw: float, *homes: str, flags: Flag = Flag.GOOD) -> None:
+        at = [start + MINUTE * (n + 1) for n in range(minutes)]
+        for home in homes or HOMES:
+            for name in (power_series, sheddable_series):
+                self._position += 1
+                rows = readings(
+                    [name(home, "ev")] * minutes, at, [kw] * minutes,
+                    known_at=NOW, seq=self._position, flags=[int(flags)] * minutes,
+                )  # fmt: skip
+                await self.series.append(rows, writer="test", position=self._position)
+
+
+@pytest.fixture
+async def meters(tmp_path: Path) -> AsyncIterator[Meters]:
+    clock, series = VirtualClock(NOW), DeltaSeries.in_folder(tmp_path / "series")
+    async with SqliteRows(tmp_path / "rows.sqlite", clock) as rows:
+        await rows.migrate()
+        for home in HOMES:
+            ev = NewResource(resource_id="ev", name="EV", kind=Kind.EV, rated_kw=7.0, sheddable=True)
+            fridge = NewResource(resource_id="fridge", name="Fridge", kind=Kind.REFRIGERATOR, rated_kw=0.2)
+            site = NewSite(site_id=home, name=home, zone="UTC")
+            await registry.register_ven(rows, clock, NewVen(home, home, site=site, resources=[ev, fridge]))
+        yield Meters(rows, series, clock)
+    await series.close()
+
+
+async def test_the_sheddable_loads_at_their_newest_readings(meters: Meters) -> None:
+    await meters.draw(NOW - 61 * MINUTE, 1, 0.0)
+    await meters.draw(NOW - 60 * MINUTE, 60, 6.6)
+    await meters.draw(NOW - MINUTE, 1, 0.0, "home-1", flags=Flag.SHED)
+    found = await Readings(meters.rows, meters.series, 300).measure(NOW, [])
+    assert list(found.loads.ven_ids) == list(HOMES)
+    assert found.loads.power_kw.tolist() == [6.6, 0.0, 6.6]
+    assert found.shed.tolist() == [False, True, False]
+    assert found.running.minutes.tolist() == [60, 0, 60]
+    assert found.loads.ceiling_kw.tolist() == [7.0] * 3
+
+
+async def test_looking_again_and_starting_anew_see_the_same(meters: Meters) -> None:
+    """A home's readings of some minutes come late: the next look has them."""
+    await meters.draw(NOW - 61 * MINUTE, 1, 0.0)
+    await meters.draw(NOW - 60 * MINUTE, 60, 6.6, "home-0", "home-1")
+    await meters.draw(NOW - 60 * MINUTE, 58, 6.6, "home-2")
+    one = Readings(meters.rows, meters.series, 300)
+    await one.measure(NOW, [])
+    await meters.draw(NOW - 2 * MINUTE, 2, 3.3, "home-2")
+    await meters.draw(NOW, 1, 1.1)
+    later = NOW + MINUTE
+    held = [HeldSpan(("home-0", "ev"), NOW - 30 * MINUTE, None)]
+    again, anew = await one.measure(later, held), await Readings(meters.rows, meters.series, 300).measure(later, held)
+    assert again.running.minutes.tolist() == anew.running.minutes.tolist() == [61, 61, 61]
+    assert np.array_equal(again.running.kw, anew.running.kw)
+    assert np.array_equal(again.persistence.shares, anew.persistence.shares)
+
+
+async def test_nobody_heard_of_is_nobody(meters: Meters) -> None:
+    found = await Readings(meters.rows, meters.series, 300).measure(NOW, [])
+    assert found.loads.power_kw.tolist() == [0.0] * 3
+    assert found.loads.heard_s.tolist() == [-np.inf] * 3

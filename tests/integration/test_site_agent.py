@@ -1,0 +1,229 @@
+"""The whole agent at a site, with a broker and without: it tells, obeys, guards, remembers; its owner has a say."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.site_world import NOW, Site, SmallPlatform, until
+from tests.servers.nats import free_port
+from tieline.adapters.nats.server import NatsServer
+from tieline.base.errors import Refused, Unready
+from tieline.ven.agent.agent import run
+from tieline.ven.agent.configuration import read
+from tieline.wires.mqtt.messages import ACK, LOADS, METER, PRESENCE, LoadState, Op, TwinDelta
+
+NOBODY = f'{{ url = "http://127.0.0.1:{free_port()}/" }}'
+GONE = f'{{ type = "http", hold = {NOBODY}, free = {NOBODY} }}'
+
+
+@pytest.fixture
+async def platform(nats_server: NatsServer) -> AsyncIterator[SmallPlatform]:
+    async with SmallPlatform(nats_server).open() as made:
+        yield made
+
+
+@pytest.fixture
+def site(tmp_path: Path, platform: SmallPlatform) -> Site:
+    return Site(tmp_path, platform.port)
+
+
+async def test_it_tells_what_is_drawn_and_that_it_is_there(site: Site, platform: SmallPlatform) -> None:
+    async with site.agent():
+        await until(lambda: len(platform.heard[METER]) > 1 and platform.load("boiler") and platform.twin()["loads"])
+    assert platform.samples[-1].power_kw == pytest.approx(7.0)
+    boiler = platform.load("boiler")
+    assert boiler is not None
+    assert (boiler.power_kw, boiler.sheddable_kw, boiler.state) == (3.0, 3.0, LoadState.ON)
+    assert platform.heard[PRESENCE][0]["online"]
+    assert not platform.heard[PRESENCE][-1]["online"]
+    assert platform.twin()["loads"]["car"] == {"online": True, "trouble": ""}
+
+
+async def test_an_event_is_obeyed_answered_and_ends_by_its_own_clock(site: Site, platform: SmallPlatform) -> None:
+    async with site.agent():
+        command = await platform.ask(seconds=3)
+        await until(lambda: (command.command_id, "accepted") in platform.acks)
+        assert (await site.powers())["boiler"] == 0.5
+        await until(lambda: (load := platform.load("boiler")) and load.state is LoadState.SHED and load.withheld_kw)
+        boiler = platform.load("boiler")
+        assert boiler is not None
+        assert boiler.withheld_kw == pytest.approx(2.5)
+        await until(lambda: is_free(site))
+        assert command.end_at is not None
+        assert command.end_at <= NOW()
+
+
+async def is_free(site: Site) -> bool:
+    return (await site.powers())["boiler"] == 3.0
+
+
+async def test_an_accepted_event_goes_on_without_the_platform_and_over_a_restart(
+    tmp_path: Path, nats_server: NatsServer
+) -> None:
+    small = SmallPlatform(nats_server)
+    site = Site(tmp_path, small.port)
+    async with small.open(), site.agent():
+        command = await small.ask(seconds=8)
+        await until(lambda: small.acks)
+    async with site.agent():  # nobody answers at the platform's address any more
+        assert (await site.state())["trouble"] != ""
+        assert (await site.powers())["boiler"] == 0.5
+        await until(lambda: is_free(site))
+        assert command.end_at is not None
+        assert command.end_at <= NOW()
+
+
+async def test_what_was_measured_without_the_platform_is_told_in_order(tmp_path: Path, nats_server: NatsServer) -> None:
+    small = SmallPlatform(nats_server)
+    site = Site(tmp_path, small.port)
+    async with site.agent():
+        await until(lambda: waits(site, 8))
+        async with small.open():
+            await until(lambda: len(small.heard[LOADS]) >= 5)
+    ats = [sample.at for sample in small.samples]
+    assert ats == sorted(set(ats))
+    assert len(small.heard[METER][0].samples) >= 4
+    assert [loads.at for loads in small.heard[LOADS]] == ats[: len(small.heard[LOADS])]
+
+
+async def waits(site: Site, count: int) -> bool:
+    return bool((await site.state())["waiting"] >= count)
+
+
+async def test_a_load_that_fails_is_unknown_and_the_others_go_on(tmp_path: Path, platform: SmallPlatform) -> None:
+    site = Site(tmp_path, platform.port, boiler=GONE)
+    async with site.agent():
+        await platform.ask(Op.SHED_LOAD, resource_id="car", end_at=NOW().replace(year=2100))
+        await until(lambda: (load := platform.load("car")) and load.state is LoadState.SHED)
+        assert await site.powers() == {"boiler": None, "car": 1.4}
+        assert platform.load("boiler") is None
+        await until(lambda: platform.twin()["loads"].get("boiler"))
+        boiler = platform.twin()["loads"]["boiler"]
+        assert not boiler["online"]
+        assert "cannot" in boiler["trouble"] or "connection" in boiler["trouble"].lower()
+    assert platform.samples == []  # of what nobody knows nothing is made up
+
+
+async def test_the_panel_is_kept_below_its_fuse_and_below_what_is_asked(
+    tmp_path: Path, platform: SmallPlatform
+) -> None:
+    site = Site(tmp_path, platform.port, limit_kw=6.5)
+    async with site.agent():
+        await site.online()
+        await until(lambda: drawn(site, 6.5))  # the boiler gives way: its priority is lower
+        assert await site.powers() == {"boiler": pytest.approx(2.5), "car": 4.0}
+        await platform.ask(Op.SHED_PANEL, limit_kw=2.0, end_at=NOW().replace(year=2100))
+        await until(lambda: drawn(site, 2.0))
+        assert await site.powers() == {"boiler": 0.0, "car": pytest.approx(2.0)}
+        await platform.ask(Op.RESTORE)
+        await until(lambda: drawn(site, 0.95 * 6.5))  # what was held comes back but for a margin
+        assert (await site.powers())["car"] == 4.0
+
+
+async def drawn(site: Site, power_kw: float) -> bool:
+    return bool((await site.state())["power_kw"] == pytest.approx(power_kw))
+
+
+async def test_settings_are_told_and_set_by_command_and_by_the_twin(site: Site, platform: SmallPlatform) -> None:
+    async with site.agent():
+        await site.online()
+        await platform.ask(Op.PING)
+        await platform.ask(Op.GET, names=["report_s", "boiler.power_kw", "agent"])
+        await platform.ask(Op.SET, values={"report_s": 2.0})
+        await platform.ask(Op.SET, values={"read_s": 1e9})
+        await until(lambda: len(platform.acks) == 4)
+        assert [answer for _, answer in platform.acks] == ["accepted", "accepted", "accepted", "refused"]
+        values = platform.heard[ACK][1].values
+        assert (values["report_s"], values["boiler.power_kw"]) == (1.0, 3.0)
+        assert platform.heard[ACK][3].reason == "read_s is from 0.1 to 60 seconds"
+        await platform.desire(TwinDelta("classic", 1, NOW(), {"report_s": 1.5, "read_s": -1}))
+        await until(lambda: platform.twin().get("report_s") == 1.5)
+        assert platform.twin()["read_s"] == 0.1
+
+
+async def test_settings_survive_a_restart(site: Site, platform: SmallPlatform) -> None:
+    async with site.agent():
+        await platform.ask(Op.SET, values={"report_s": 2.0})
+        await until(lambda: platform.acks)
+    async with site.agent():
+        await platform.ask(Op.GET, names=["report_s"])
+        await until(lambda: len(platform.heard[ACK]) > 1 and platform.heard[ACK][-1].values)
+        assert platform.heard[ACK][-1].values == {"report_s": 2.0}
+
+
+# --- the owner --------------------------------------------------------------------------------------------------------
+
+
+async def test_an_owner_opts_out_of_an_event_and_is_free_at_once(site: Site, platform: SmallPlatform) -> None:
+    async with site.agent():
+        command = await platform.ask()
+        await until(lambda: platform.acks)
+        state = await site.state()
+        assert [one["what"] for one in state["asked"]] == ["boiler at most 0.50 kW"]
+        assert await site.press("/opt-out", subject=state["asked"][0]["subject"]) == 303
+        assert (await site.state())["asked"] == []
+        await until(lambda: is_free(site))
+        await until(lambda: (command.command_id, "opted_out") in platform.acks)
+        await platform.send(command)
+        await until(lambda: platform.acks[-2:] == [(command.command_id, "opted_out")] * 2)
+
+
+async def test_an_owner_opts_out_of_everything_until_tomorrow_and_in_again(site: Site, platform: SmallPlatform) -> None:
+    async with site.agent():
+        assert await site.press("/opt-out-of-all") == 303
+        assert (await site.state())["out_until"]
+        await platform.ask()
+        await until(lambda: platform.acks)
+        assert platform.acks[-1][1] == "opted_out"
+        await until(lambda: (load := platform.load("boiler")) and load.sheddable_kw == 0)
+        assert await site.press("/opt-in") == 303
+        await platform.ask()
+        await until(lambda: len(platform.acks) > 1)
+        assert platform.acks[-1][1] == "accepted"
+
+
+# --- the home's broker ------------------------------------------------------------------------------------------------
+
+ZIGBEE = '{ type = "mqtt", limit_topic = "zigbee2mqtt/boiler/set", hold = "OFF", free = "ON" }'
+
+
+async def test_a_load_at_the_homes_broker_is_held_shown_and_left_free(
+    tmp_path: Path, platform: SmallPlatform, nats_server: NatsServer
+) -> None:
+    site = Site(tmp_path, platform.port, boiler=ZIGBEE)
+    (tmp_path / "home").write_text(nats_server.password)
+    where = f'host = "{nats_server.mqtt_host}"\nport = {nats_server.mqtt_port}\nuser = "{nats_server.user}"'
+    site.add(f'[home]\n{where}\npassword_file = "home"\n')
+    await platform.overhear("zigbee2mqtt/#", "homeassistant/#", "tieline/#")
+    seen = platform.other
+    async with site.agent():
+        await site.online()
+        await platform.ask()
+        await until(lambda: seen.get("zigbee2mqtt/boiler/set", [b""])[-1] == b"OFF")
+        await until(lambda: any(b'"held":true' in payload for payload in seen.get("tieline/cabin/boiler", [])))
+        await until(lambda: len([name for name in seen if name.startswith("homeassistant/")]) == 6)
+    await until(lambda: seen["zigbee2mqtt/boiler/set"][-1] == b"ON")
+
+
+# --- what can never run -----------------------------------------------------------------------------------------------
+
+
+async def test_two_agents_do_not_share_a_folder(site: Site, platform: SmallPlatform) -> None:
+    async with site.agent():
+        with pytest.raises(Unready, match="in use by another agent"):
+            await run(read(site.file), site.folder)
+
+
+async def test_a_secret_that_is_not_there_is_told_at_once(site: Site) -> None:
+    (site.folder / "secret").unlink()
+    with pytest.raises(Refused, match="secret: No such file"):
+        await run(read(site.file), site.folder)
+
+
+async def test_a_port_that_is_taken_is_told_at_once(site: Site) -> None:
+    server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", site.page_port)
+    async with server:
+        with pytest.raises(Unready, match=f"cannot listen on 127.0.0.1:{site.page_port}"):
+            await run(read(site.file), site.folder)

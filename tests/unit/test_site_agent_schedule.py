@@ -1,0 +1,96 @@
+"""The local schedule: over a restart, and the owner's word against the grid's."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tieline.ven.agent.schedule import Schedule
+from tieline.wires.mqtt.messages import Ack, Answer, Command, Limit, Op
+
+NOW = datetime(2026, 7, 14, 18, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def event(event_id: str = "peak", number: int = 1, start_at: datetime = NOW) -> Command:
+    return Command(
+        f"{event_id}:{number}", Op.EVENT, NOW + timedelta(seconds=number), start_at + HOUR, event_id,
+        start_at=start_at, end_at=start_at + HOUR, limits=[Limit("boiler", 0.5)],
+    )  # fmt: skip
+
+
+def schedule(path: Path) -> Schedule:
+    made = Schedule(["boiler", "car"])
+    made.recall(path)
+    return made
+
+
+async def test_an_event_goes_on_over_a_restart_and_ends_by_itself(tmp_path: Path) -> None:
+    file = tmp_path / "schedule.json"
+    before = schedule(file)
+    assert before.answer(event(), NOW).answer is Answer.ACCEPTED
+    await before.keep(file)
+    after = schedule(file)
+    assert after.limits(NOW + HOUR / 2) == {"boiler": 0.5}
+    assert after.limits(NOW + HOUR) == {}
+    assert after.answer(event(), NOW + HOUR) == Ack("peak:1", Answer.ACCEPTED, NOW)  # the very answer it got
+    assert file.stat().st_mode & 0o077 == 0
+
+
+async def test_what_cannot_be_read_is_set_aside_and_the_loads_are_free(tmp_path: Path) -> None:
+    file = tmp_path / "schedule.json"
+    file.write_bytes(b"{half")
+    assert schedule(file).limits(NOW) == {}
+    assert (tmp_path / "schedule.unreadable").exists()
+
+
+async def test_an_owner_opts_out_of_an_event_and_of_what_comes_of_it(tmp_path: Path) -> None:
+    one = schedule(tmp_path / "none")
+    one.answer(event(), NOW)
+    ack = one.opt_out("event:peak", NOW)
+    assert ack == Ack("peak:1", Answer.OPTED_OUT, NOW, "opted out by the owner")
+    assert one.limits(NOW) == {}
+    assert one.answer(event(), NOW) == ack  # the platform asks again and hears it again
+    assert one.answer(event(number=2), NOW).answer is Answer.OPTED_OUT
+    assert one.answer(event("other"), NOW).answer is Answer.ACCEPTED
+    assert one.limits(NOW) == {"boiler": 0.5}
+
+
+async def test_an_opt_out_is_remembered_over_a_restart(tmp_path: Path) -> None:
+    file = tmp_path / "schedule.json"
+    one = schedule(file)
+    one.answer(event(), NOW)
+    one.opt_out("event:peak", NOW)
+    await one.keep(file)
+    after = schedule(file)
+    assert after.answer(event(number=2), NOW).answer is Answer.OPTED_OUT
+    assert after.limits(NOW) == {}
+
+
+async def test_a_restore_of_what_was_opted_out_of_is_accepted(tmp_path: Path) -> None:
+    one = schedule(tmp_path / "none")
+    one.answer(event(), NOW)
+    one.opt_out("event:peak", NOW)
+    restore = Command("peak:restore", Op.RESTORE, NOW + HOUR / 4, NOW + HOUR, "peak")
+    assert one.answer(restore, NOW).answer is Answer.ACCEPTED
+
+
+async def test_an_owner_opts_out_of_everything_for_a_while(tmp_path: Path) -> None:
+    file = tmp_path / "schedule.json"
+    one = schedule(file)
+    one.answer(event(), NOW)
+    one.answer(event("tomorrow", start_at=NOW + 10 * HOUR), NOW)
+    told = one.opt_out_of_all(NOW + 6 * HOUR, NOW)
+    assert [ack.command_id for ack in told] == ["peak:1"]  # what begins later stays
+    await one.keep(file)
+    after = schedule(file)
+    assert after.is_out(NOW)
+    assert after.answer(event("other"), NOW).answer is Answer.OPTED_OUT
+    assert not after.is_out(NOW + 6 * HOUR)
+    after.opt_in()
+    assert after.answer(event("third"), NOW).answer is Answer.ACCEPTED
+
+
+async def test_an_opt_out_of_what_is_over_tells_nothing(tmp_path: Path) -> None:
+    one = schedule(tmp_path / "none")
+    one.answer(event(), NOW)
+    assert one.opt_out("event:peak", NOW + HOUR) is None
+    assert one.opt_out("event:unheard-of", NOW) is None
