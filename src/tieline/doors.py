@@ -106,10 +106,16 @@ def _problem(request: Request[Any, Any, Any], title: str, status: int, detail: s
     return Response(msgspec.json.encode(body), status_code=status, media_type=media, headers=headers)
 
 
+_SAID_WITH = {
+    401: {"www-authenticate": "Bearer"},
+    413: {"connection": "close"},  # its body stays unread: a client must not send more on that connection
+    503: {"retry-after": "1"},
+}
+
+
 def problem_headers(status: int) -> dict[str, str]:
     """What a problem of that status says in its head."""
-    more = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}.get(status, {})
-    return SAFE_HEADERS | more
+    return SAFE_HEADERS | _SAID_WITH.get(status, {})
 
 
 def tieline_problem(request: Request[Any, Any, Any], error: TielineError) -> Response[bytes]:

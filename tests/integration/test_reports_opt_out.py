@@ -166,7 +166,7 @@ async def test_who_opts_out_between_plan_and_command_is_not_called_and_others_ar
     await fleet.opt_out(event_id, first, "EV")
     await fleet.pass_time(80)
     assert fleet.loads[first, "EV"] not in fleet.called(first)
-    assert (await fleet.row(event_id, first, "EV")).planned_kw == 2.0
+    assert (await fleet.row(event_id, first, "EV")).planned_kw == pytest.approx(2.0, rel=0.01)
     accepted = [one for one in await fleet.rows(event_id) if one.answer == "accepted"]
     assert sum(one.planned_kw for one in accepted) >= 3.0
 

@@ -21,14 +21,15 @@ from tieline.adapters.nats.configuration import (
     new_password,
     write_private,
 )
-from tieline.adapters.nats.server import LOOPBACK, NatsServer
+from tieline.adapters.nats.server import _CLIENT_PORTS, LOOPBACK, NatsServer
 
 
 def free_port() -> int:
-    """A port nobody listens on, below those the system gives to outgoing connections."""
+    """A port nobody listens on, below those the system gives to outgoing connections, and none of those that a server
+    of our own chooses from: another test may be starting one at this moment."""
     while True:
         port = random.randrange(15000, 31999)
-        if system.free(LOOPBACK, port):
+        if port not in _CLIENT_PORTS and system.free(LOOPBACK, port):
             return port
 
 

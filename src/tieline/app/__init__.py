@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -18,6 +19,9 @@ from tieline.settings import Settings
 __all__ = ["PARTS", "Ports", "assemble", "opened_store", "run"]
 log = structlog.get_logger(__name__)
 
+GARBAGE = 100_000, 20, 50
+"""So much is made before garbage is looked for: each look goes through all that a large fleet keeps alive."""
+
 Announce = Callable[[str, Ports], Awaitable[None] | None]
 
 
@@ -33,6 +37,7 @@ async def run(
 
     `beside` gives tasks to keep going next to the parts, of the address that they may call.
     """
+    gc.set_threshold(*GARBAGE)
     if "vtn" in names:
         identity.check(settings)
     serves = bool({"api", "vtn"} & set(names))

@@ -95,6 +95,16 @@ def _some(ven_ids: Collection[str]) -> Iterator[Sequence[str]]:
     return (ordered[first : first + _AT_ONCE] for first in range(0, len(ordered), _AT_ONCE))
 
 
+def registered(reader: Reader, ven_ids: Collection[str]) -> dict[str, tuple[Ven, list[Resource]]]:
+    """Those of these VENs that there are, each with its loads: a thousand at most."""
+    vens = structs(Ven, reader.execute(_VENS.where(ven.c.ven_id.in_(sorted(ven_ids)))))
+    found: dict[str, tuple[Ven, list[Resource]]] = {one.ven_id: (one, []) for one in vens}
+    query = sa.select(resource).where(resource.c.ven_id.in_(sorted(found))).order_by(resource.c.resource_id)
+    for load in structs(Resource, reader.execute(query)):
+        found[load.ven_id][1].append(load)
+    return found
+
+
 def the_series(reader: Reader, series_id: str) -> Declaration:
     """Raises `NotFound`."""
     return _found(_one(reader, Declaration, _SERIES.where(series.c.series_id == series_id)), f"series {series_id!r}")

@@ -8,7 +8,7 @@ delivers it again: its readings come twice, at the same instants with the same v
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 import structlog
@@ -62,6 +62,7 @@ class Intake:
 
     async def _take(self, kind: str) -> None:
         async for delivery in self._log.work(SUBJECTS[kind], group=GROUP, at_once=AT_ONCE):
+            await self._learn({entry.subject.rpartition(".")[2] for entry in delivery.entries})
             batch, refused = Batch(self._clock.now()), list[Refusal]()
             for entry in delivery.entries:
                 if self._flooding.drops(entry):
@@ -130,17 +131,15 @@ class Intake:
         return False
 
     async def _ven(self, ven_id: str) -> Known | None:
-        if ven_id not in self._known:
-            for known in await self._registered(ven_id):
-                self._known[ven_id] = known
+        await self._learn([ven_id])
         return self._known.get(ven_id)
 
-    async def _registered(self, ven_id: str) -> list[Known]:
-        found = await self._rows.read(lambda reader: registry.find_ven(reader, ven_id))
-        if found is None:
-            return []
-        resources = await registry.resources(self._rows, ven_id)
-        return [Known(ven_id, found.limit_kw, {one.resource_id: one.rated_kw for one in resources})]
+    async def _learn(self, ven_ids: Collection[str]) -> None:
+        """What the registry says of those that are not known: all of a batch at once, as after a start nobody is."""
+        new = [ven_id for ven_id in ven_ids if ven_id not in self._known]
+        found = await self._rows.read(lambda reader: registry.registered(reader, new)) if new else {}
+        for ven, loads in found.values():
+            self._known[ven.ven_id] = Known(ven.ven_id, ven.limit_kw, {one.resource_id: one.rated_kw for one in loads})
 
     async def forget_changed(self) -> None:
         """For ever: what the registry says is read again when it changes."""

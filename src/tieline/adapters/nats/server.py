@@ -280,16 +280,19 @@ class NatsServer:
             said += self._tail.lines()
             if any(_READY in line for line in said):
                 return None
-        await self._stop_child()
+        await self._end_child()
         return _complaints(said + self._tail.lines())
 
-    async def _stop_child(self) -> None:
+    async def _end_child(self) -> None:
         child, self._child = self._child, None
         if child is not None and child.returncode is None:
             child.terminate()
             if not await _ended(child, _STOP_S):
                 child.kill()
                 await child.wait()
+
+    async def _stop_child(self) -> None:
+        await self._end_child()
         if self._tail is not None:
             self._tail.close()
             self._tail = None

@@ -28,7 +28,8 @@ class DeviceNews(msgspec.Struct, frozen=True):
 def enter(tx: Transaction, messages: Sequence[Heard], policy: Policy) -> tuple[list[Standing], list[str]]:
     """How the VENs of these messages stand now, and which of them nobody registered."""
     known = reads.standings(tx, {one.ven_id for one in messages})
-    unknown = {one.ven_id for one in messages if one.ven_id not in known and registry.find_ven(tx, one.ven_id) is None}
+    new = {one.ven_id for one in messages} - known.keys()
+    unknown = new - registry.registered(tx, new).keys()
     after, moved = dict(known), list[Standing]()
     for message in sorted(messages, key=lambda one: one.said_at):
         before = after.get(message.ven_id)
