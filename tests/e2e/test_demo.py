@@ -9,7 +9,7 @@ import pytest
 
 @pytest.mark.timeout(300)
 def test_the_demo_ends_well_and_its_figures_agree_with_the_simulators() -> None:
-    command = [sys.executable, "-m", "tieline.cli", "demo", "--homes", "40", "--json"]
+    command = [sys.executable, "-m", "tieline.cli", "demo", "--homes", "120", "--json"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     tale = json.loads(done.stdout)
