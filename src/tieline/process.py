@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import faulthandler
 import fcntl
 import signal
 import socket
@@ -21,6 +22,8 @@ from tieline.base.part import Task
 log = structlog.get_logger(__name__)
 _BACK_OFF_S = (0.2, 10.0)
 _STOP_S = 8
+LONGEST_STOP_S = 15
+"""A stop that hangs ends like a kill, and shows where it hung: an orchestrator would kill it without a word."""
 
 
 async def keep(task: Task) -> None:
@@ -121,11 +124,12 @@ async def _listening(host: str, port: int, serve: "asyncio.Task[None]") -> None:
 
 
 async def until_stopped() -> None:
-    """Wait for SIGINT or SIGTERM."""
+    """Wait for SIGINT or SIGTERM. From then on the process has `LONGEST_STOP_S` left."""
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     await stopped.wait()
+    faulthandler.dump_traceback_later(LONGEST_STOP_S, exit=True)
 
 
 async def run(tasks: Sequence[Task], until: Callable[[], Awaitable[None]]) -> None:

@@ -30,7 +30,7 @@ async def test_two_processes_on_one_folder_and_the_owner_of_the_broker_dies(
 
 
 async def test_the_same_parts_on_a_cluster_a_database_and_an_object_store(
-    platforms: Callable[..., Platform], fresh_cluster: NatsCluster, postgres_database: str, s3_bucket: Bucket
+    fresh_cluster: NatsCluster, postgres_database: str, s3_bucket: Bucket, platforms: Callable[..., Platform]
 ) -> None:
     platform = platforms(
         **QUICK,

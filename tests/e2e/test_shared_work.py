@@ -15,7 +15,7 @@ SHARED = ("telemetry", "dispatch")
 
 
 async def test_one_of_each_kind_dies_in_the_middle_and_the_other_takes_over(
-    platforms: Callable[..., Platform], fresh_cluster: NatsCluster, postgres_database: str, s3_bucket: Bucket
+    fresh_cluster: NatsCluster, postgres_database: str, s3_bucket: Bucket, platforms: Callable[..., Platform]
 ) -> None:
     platform = platforms(**QUICK, **at_scale(fresh_cluster, postgres_database, s3_bucket)).start("run", "api")
     doomed = [platform.also("run", part) for part in SHARED]

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -76,3 +79,25 @@ async def test_a_swallowed_cancellation_is_raised_at_the_next_look() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+HANGS = """
+import asyncio, time
+from tieline import process
+process.LONGEST_STOP_S = 0.5
+async def work():
+    asyncio.get_running_loop().call_soon(lambda: print("ready", flush=True))
+    await process.until_stopped()
+    time.sleep(60)
+asyncio.run(work())
+"""
+
+
+def test_a_stop_that_hangs_ends_and_shows_where_it_hung() -> None:
+    with subprocess.Popen([sys.executable, "-c", HANGS], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as hanging:
+        assert hanging.stdout is not None
+        assert hanging.stdout.readline() == b"ready\n"
+        hanging.send_signal(signal.SIGTERM)
+        _, said = hanging.communicate(timeout=30)
+    assert hanging.returncode == 1
+    assert b"in work" in said
