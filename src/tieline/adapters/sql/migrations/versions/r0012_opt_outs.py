@@ -1,0 +1,8 @@
+"""Opting out in part."""
+
+revision = "0012"
+down_revision = "0011"
+
+
+def upgrade() -> None:
+    pass

@@ -1,0 +1,8 @@
+"""Terms, runs, reviews."""
+
+revision = "0013"
+down_revision = "0012"
+
+
+def upgrade() -> None:
+    pass

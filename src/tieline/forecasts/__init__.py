@@ -1,0 +1,1 @@
+"""What will be: load, generation and flexible load ahead of time, kept as vintages."""

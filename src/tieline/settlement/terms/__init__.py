@@ -1,0 +1,1 @@
+"""What a program pays, by which measurement: its terms, as data with dates of validity."""

@@ -1,0 +1,139 @@
+"""The terms of a program: nouns and rules. Pure.
+
+    measured    which baseline and holidays, what of export and of gaps        kWh by interval
+    netted      does an interval, or an event, that delivered less than nothing count against the others
+    paid        energy at a price, capacity × performance, what is short      clause by clause
+    bounded     cap and floor of a period, tax, rounding                       to the cent
+
+Terms are never changed: new ones begin on a day, and those before end there. Days are of the terms' own zone, money is
+`Decimal` in the terms' currency (ISO 4217).
+"""
+
+import enum
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+from tieline.base.errors import Refused
+from tieline.base.names import Id
+
+Price = Annotated[Decimal, msgspec.Meta(ge=-1_000_000, le=1_000_000)]
+Share = Annotated[Decimal, msgspec.Meta(ge=0, le=10)]
+
+
+class Export(enum.StrEnum):
+    """What a home feeds in: counted, or as if it drew nothing meanwhile."""
+
+    NET = "net"
+    IGNORED = "ignored"
+
+
+class Netting(enum.StrEnum):
+    """Over what less than nothing delivered counts against the rest; beyond it, nothing below zero is counted."""
+
+    INTERVAL = "interval"
+    EVENT = "event"
+    PERIOD = "period"
+    ALL = "all"
+
+
+class Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="fixed"):
+    """So much for each kilowatt-hour delivered."""
+
+    price_per_kwh: Price
+
+
+class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="market"):
+    """`share` of what the series says of the interval, per MWh, within bounds; `otherwise` per kWh where it says
+    nothing (None: the run is refused and says where)."""
+
+    series_id: str
+    share: Share = Decimal(1)
+    least_per_mwh: Price | None = None
+    most_per_mwh: Price | None = None
+    otherwise_per_kwh: Price | None = None
+
+
+Energy: TypeAlias = Fixed | Market
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From this share of what was asked on, capacity is paid at this factor."""
+
+    delivered: Share
+    factor: Share
+
+
+class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For each kilowatt committed and month, times a factor by what was delivered of what was asked in the period's
+    events; 1 where there was none. Without steps the factor is that share, at most 1."""
+
+    price_per_kw_month: Price
+    steps: tuple[Step, ...] = ()
+
+
+class Penalty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For each kilowatt-hour of an event that is short of what was asked, beyond `tolerance` of it."""
+
+    price_per_kwh: Price
+    tolerance: Share = Decimal("0.1")
+
+
+class Tax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    rate: Share
+
+
+class Rounding(enum.StrEnum):
+    """IEEE 754 and the names of `decimal`."""
+
+    HALF_EVEN = "ROUND_HALF_EVEN"
+    HALF_UP = "ROUND_HALF_UP"
+    DOWN = "ROUND_DOWN"
+
+
+class Holidays(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Public holidays by ISO 3166 (country, subdivision), and days beside them."""
+
+    country: Annotated[str, msgspec.Meta(max_length=2)] = ""
+    subdivision: Annotated[str, msgspec.Meta(max_length=6)] = ""
+    also: tuple[date, ...] = ()
+
+
+class NewTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Terms as they are given. A participant whose gaps are above `most_gap` of an event is not settled for it."""
+
+    valid_from: date
+    zone: Annotated[str, msgspec.Meta(max_length=64)]
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+    baseline: Annotated[str, msgspec.Meta(max_length=64)]
+    holidays: Holidays = Holidays()
+    export: Export = Export.NET
+    most_gap: Share = Decimal("0.2")
+    netting: Netting = Netting.EVENT
+    energy: Energy
+    capacity: Capacity | None = None
+    penalty: Penalty | None = None
+    cap: Price | None = None  # of a participant's period, before tax
+    floor: Price | None = None
+    tax: Tax | None = None
+    rounding: Rounding = Rounding.HALF_EVEN
+    places: Annotated[int, msgspec.Meta(ge=0, le=6)] = 2
+
+    def __post_init__(self) -> None:
+        """Raises `Refused` for what cannot be."""
+        if self.cap is not None and self.floor is not None and self.cap < self.floor:
+            raise Refused(f"cap {self.cap} is below floor {self.floor}")
+        steps = self.capacity.steps if self.capacity else ()
+        if list(steps) != sorted(steps, key=lambda one: one.delivered):
+            raise Refused("the steps of a capacity's performance are in order of what was delivered")
+
+
+class Terms(NewTerms, frozen=True, kw_only=True):
+    """The n-th terms of a program; they hold until those that begin after them."""
+
+    program_id: Id
+    number: int
+    valid_until: date | None = None
