@@ -4,9 +4,9 @@
       └ account    one participant (a VEN): what it is owed
           └ entry  one clause of the terms, applied to one thing: quantity × price = amount, and why
 
-Money is `Decimal` in the run's currency. Every amount of an account is the sum of its entries, every sum of the run that
-of its accounts, without any error; entries are rounded once, as the terms say. Periods are of days in the terms' zone,
-[from, until). Whatever is stated has its place in `canonical` bytes: the same `known_at` gives the same digest anywhere.
+Money is `Decimal` in the run's currency. Every amount of an account is the sum of its entries, every sum of the run
+that of its accounts, without any error; entries are rounded once, as the terms say. Periods are of days in the terms'
+zone, [from, until). All of it has its place in canonical bytes: the same `known_at` gives the same digest anywhere.
 """
 
 import enum
@@ -42,7 +42,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """What a participant delivered in one event, as its statement says: kWh, of which `paid_kwh` counts after netting."""
+    """What a participant delivered in one event, as its statement says; `paid_kwh` is what counts after netting."""
 
     event_id: str
     statement_id: str

@@ -19,8 +19,8 @@ import msgspec
 from tieline.base.errors import Refused
 from tieline.base.names import Id
 
-Price = Annotated[Decimal, msgspec.Meta(ge=-1_000_000, le=1_000_000)]
-Share = Annotated[Decimal, msgspec.Meta(ge=0, le=10)]
+Price: TypeAlias = Decimal
+Share: TypeAlias = Decimal
 
 
 class Export(enum.StrEnum):
