@@ -1,3 +1,23 @@
 """Fixtures every ring of tests may use: real servers, each on a free loopback port, started once a session."""
 
-pytest_plugins = ["tests.servers.nats", "tests.servers.postgres", "tests.servers.s3", "tests.conformance.record"]
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+pytest_plugins = [
+    "tests.servers.nats",
+    "tests.servers.postgres",
+    "tests.servers.rows",
+    "tests.servers.s3",
+    "tests.servers.standing",
+    "tests.conformance.record",
+    "tests.contract.mqtt_world",
+]
+
+MEMORY, ENOUGH_BYTES = Path("/dev/shm"), 4 << 30
+
+# What tests write lies in memory where there is enough of it: they kill processes, never the power, and a disk takes
+# milliseconds for each of the many syncs by which the platform would survive that.
+if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)

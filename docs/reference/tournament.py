@@ -9,6 +9,7 @@ import gzip
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from typing import TypeAlias
 
@@ -44,6 +45,8 @@ COLUMNS = {
     "RRMSE, a home": "home_rrmse",
     "RRMSE, all": "fleet_rrmse",
     "bias": "bias",
+    "RRMSE, called": "called_rrmse",
+    "bias, called": "called_bias",
     "CV(RMSE)": "cv_rmse",
     "NMBE": "nmbe",
     "90 % covers": "coverage",
@@ -116,15 +119,22 @@ def _table(found: list[Score]) -> Iterator[str]:
     yield from (f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1))
     for one in sorted(found, key=lambda one: one.home_rrmse):
         shares = [getattr(one, name) for name in COLUMNS.values()]
-        yield f"| `{one.rule}` | {' | '.join(f'{round(100 * share, 1) + 0:.1f} %' for share in shares)} |"
+        yield f"| `{one.rule}` | {' | '.join(map(_share, shares))} |"
     yield from ("", _verdict(found), "")
+
+
+def _share(share: float) -> str:
+    return "–" if isnan(share) else f"{round(100 * share, 1) + 0:.1f} %"
 
 
 def _verdict(found: list[Score]) -> str:
     bar = next(one for one in found if one.rule == DAY_BEFORE.name)
     worse = [f"`{one.rule}`" for one in found if one.home_rrmse >= bar.home_rrmse and one is not bar]
     best = winner(found, bar.kind)
-    proposed = f"Proposed: `{best.rule}`, the least error of the sum with a bias of at most 5 %." if best else ""
+    whose = "those that are called" if best and abs(best.called_bias) <= 0.05 else "all"
+    proposed = (
+        f"Proposed: `{best.rule}`, the least error of the sum of {whose} with a bias of at most 5 %." if best else ""
+    )
     return f"No better than the day before: {', '.join(worse) or 'none'}. {proposed}".strip()
 
 

@@ -5,6 +5,7 @@ For an upsert use `sqlalchemy.dialects.postgresql.insert(...).on_conflict_do_upd
 
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -36,12 +37,20 @@ class Instant(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None:
             return None
-        return micros(instant(value)) if dialect.name == "sqlite" else instant(value)
+        return _micros(value) if dialect.name == "sqlite" else instant(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        return from_micros(value) if dialect.name == "sqlite" else instant(value)
+        return _from_micros(value) if dialect.name == "sqlite" else instant(value)
+
+
+@lru_cache(maxsize=1024)  # thousands of rows are written at one instant
+def _micros(at: datetime) -> int:
+    return micros(instant(at))
+
+
+_from_micros = lru_cache(maxsize=1024)(from_micros)
 
 
 class Money(TypeDecorator[Decimal]):
@@ -80,4 +89,5 @@ class Json(TypeDecorator[Any]):
 
 def structs(kind: type[T], found: sa.Result[Any]) -> list[T]:
     """The rows of a result as structs of a kind, whose fields are columns of it."""
-    return [msgspec.convert(row, kind, from_attributes=True) for row in found]
+    names = [str(column) for column in found.keys()]  # noqa: SIM118  iterated, a result gives its rows
+    return [msgspec.convert(dict(zip(names, row, strict=True)), kind) for row in found]

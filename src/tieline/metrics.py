@@ -66,7 +66,24 @@ REPORTS = Counter(
     ["state"],
     registry=REGISTRY,
 )
+FORECASTS = Counter(
+    "tieline_forecasts",
+    "Forecasts made, by method, and those that were not, by why",
+    ["horizon", "method"],
+    registry=REGISTRY,
+)
+FORECAST_SECONDS = Histogram(
+    "tieline_forecast_seconds",
+    "One round of forecasts of all groups, in wall seconds",
+    ["horizon"],
+    buckets=(1, 5, 10, 30, 60, 120, 300),
+    registry=REGISTRY,
+)
 STATEMENTS = Counter("tieline_statements", "Statements made", registry=REGISTRY)
+SETTLEMENTS = Counter("tieline_settlements", "Settlement runs made, restatements with them", registry=REGISTRY)
+REVIEWS = Counter(
+    "tieline_settlement_reviews", "Reviews of settlement runs, by verdict", ["verdict"], registry=REGISTRY
+)
 WEBHOOKS = Counter(
     "tieline_webhook_attempts", "Webhook deliveries tried, by what came of it", ["outcome"], registry=REGISTRY
 )

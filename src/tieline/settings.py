@@ -171,6 +171,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     tolerance: Annotated[
         float, Meta(ge=0, le=1), _is("A difference from the target, as a share of it, that is left alone")
     ] = 0.01
+    forecast_hour: Annotated[
+        int, Meta(ge=0, le=23), _is("Hour, by the clock of zone, at which the next day is forecast")
+    ] = 9
+    forecast_every_s: Annotated[
+        int, Meta(ge=900, le=21_600), _is("The next six hours are forecast so often, in seconds of the clock")
+    ] = 3600
     settle_delay_s: Annotated[Seconds, _is("An event is settled so long after its end")] = 120.0
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _is("Least level that is logged")] = "info"

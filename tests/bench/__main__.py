@@ -8,7 +8,8 @@ import tests.bench
 
 
 def main(chosen: list[str]) -> int:
-    names = [one.name.removeprefix("bench_") for one in pkgutil.iter_modules(tests.bench.__path__)]
+    modules = [one.name for one in pkgutil.iter_modules(tests.bench.__path__)]
+    names = [name.removeprefix("bench_") for name in modules if name.startswith("bench_")]
     failed = []
     for name in names:
         if name.startswith("__") or (chosen and name not in chosen):

@@ -55,6 +55,7 @@ class Swarm:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
+        self.pid = process.pid
 
     async def do(self, what: str, **more: object) -> Any:
         assert self._process.stdin is not None
@@ -169,7 +170,7 @@ async def transport(platform: Platform, swarm: Swarm, secrets: list[tuple[str, s
     ) as publisher:
 
         async def ours() -> None:
-            await asyncio.gather(*(publisher.publish(one, PAYLOAD) for one in topics))
+            await publisher.publish_all([(one, PAYLOAD) for one in topics])
 
         ways: list[tuple[str, Callable[[], Awaitable[None]]]] = [("bare loop", bare), ("MqttPublisher", ours)]
         for name, way in ways * 2:
@@ -210,18 +211,20 @@ async def event(platform: Platform, swarm: Swarm, number: int) -> None:
     start = datetime.now(UTC) + timedelta(seconds=50)
     window = {"start_at": iso(start), "end_at": iso(start + timedelta(hours=1))}
     new = {"program_id": "bench", "target_kw": 2 * LOAD_KW * number, **window}
-    began = time.monotonic()
+    began, busy = time.monotonic(), Busy.of(platform, swarm)
     event_id = (await asyncio.to_thread(platform.post, "/v1/events", new))["event_id"]
     heard = (await swarm.told())["heard"]
     await until(lambda: platform.get(f"/v1/events/{event_id}")["rows"]["acked"] == number, "all answered", every_s=0.1)
     entered = time.monotonic() - began
     tell("event published", heard, began, entered)
+    busy.tell()
     await swarm.do("listen", answers=True)
-    began = time.monotonic()
+    began, busy = time.monotonic(), Busy.of(platform, swarm)
     await asyncio.to_thread(platform.post, f"/v1/events/{event_id}/cancel", None, 200)
     heard = (await swarm.told())["heard"]
     await until(lambda: platform.get(f"/v1/events/{event_id}")["rows"]["restored"] == number, "all back", every_s=0.1)
     tell("event cancelled", heard, began, time.monotonic() - began)
+    busy.tell()
 
 
 def tell(what: str, heard: list[float], began: float, entered: float) -> None:
@@ -239,6 +242,32 @@ def tell(what: str, heard: list[float], began: float, entered: float) -> None:
         f"{entered:.2f} s",
         f"goal {GOAL_LEDGER_S:g}: {entered / GOAL_LEDGER_S:.1f} of it",
     )
+
+
+class Busy:
+    """How long cores were at work, process by process: on a machine with other work it says more than the clock."""
+
+    def __init__(self, processes: dict[str, psutil.Process]) -> None:
+        self.processes, self.before = processes, {name: spent(one) for name, one in processes.items()}
+
+    @classmethod
+    def of(cls, platform: Platform, swarm: Swarm) -> "Busy":
+        assert platform.process is not None
+        pids = {"platform": platform.process.pid, "broker": platform.nats_pid(), "devices": swarm.pid}
+        return cls({name: psutil.Process(pid) for name, pid in pids.items()})
+
+    def tell(self) -> None:
+        parts = {name: spent(one) - self.before[name] for name, one in self.processes.items()}
+        said(
+            "    seconds of a core, until then",
+            f"{sum(parts.values()):.2f} s",
+            ", ".join(f"{name} {s:.2f}" for name, s in parts.items()),
+        )
+
+
+def spent(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 async def calm(process: psutil.Process) -> None:

@@ -5,7 +5,10 @@ only the broker is left out. A fifth of the homes does not do as it is told: hal
 away for some minutes when it is called, a quarter drops out for good in the middle of it, and draws what it wants.
 
 Beside what the platform believes stands what the fleet gave against its twin that heard no commands, and how far such a
-sum is from what anybody could know: the twin's own jumps from minute to minute.
+sum is from what anybody could know: the twin's own jumps from minute to minute, and the *chance*: by how much the sum
+of what so many loads would draw is off by their luck alone, were the share of each that is likely to run known exactly.
+
+`python -m tests.bench.bench_dispatch 21:17:0.2`: another fleet, at another hour, asked for another share of its spare.
 """
 
 import asyncio
@@ -27,10 +30,11 @@ from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.time import VirtualClock
 from tieline.dispatch import actions, publishing, reads
 from tieline.dispatch.dispatcher import Dispatcher
+from tieline.dispatch.habits import Habits, lived
 from tieline.dispatch.holding import Called, Decision, Look
-from tieline.dispatch.measuring import REMEMBERED, HeldSpan, metered
-from tieline.dispatch.metered import Metered
-from tieline.dispatch.model import NewEvent, NewProgram, Policy, parse_command_id
+from tieline.dispatch.measuring import EARLIER, REMEMBERED, HeldSpan, metered
+from tieline.dispatch.metered import Giving, Metered
+from tieline.dispatch.model import HELD, NewEvent, NewProgram, Policy, parse_command_id
 from tieline.dispatch.planning import LoadNow
 from tieline.ports import Transaction
 from tieline.registry.model import Kind
@@ -43,7 +47,8 @@ HOMES = 2000
 TICK_S = 5
 MINUTES_BEFORE, MINUTES_AFTER = 180, 120
 WITHIN = 0.03
-MIDNIGHT = datetime(2026, 7, 15, 7, tzinfo=UTC)  # in Fresno
+FRESNO = ("America/Los_Angeles", 36.74, -119.79)
+MIDNIGHT = datetime(2026, 7, 15, 7, tzinfo=UTC)  # there
 POLICY = Policy()
 Floats = NDArray[np.float64]
 
@@ -79,8 +84,8 @@ class World:
 
     def __init__(self, homes: int, seed: int, start: datetime, clock: VirtualClock) -> None:
         before = start - timedelta(minutes=MINUTES_BEFORE)
-        self.fleet = warmed_up(homes, seed, before, zone="America/Los_Angeles", latitude=36.74, longitude=-119.79)
-        self.twin, self.clock, mood = self.fleet.twin(), clock, random.Random(seed)
+        self.fleet = warmed_up(homes, seed, before - EARLIER, zone=FRESNO[0], latitude=FRESNO[1], longitude=FRESNO[2])
+        self.clock, mood = clock, random.Random(seed)
         rows = [self.fleet.stock.rows(i) for i in range(homes)]
         sheddable = [[LOADS[row] for row in one if row in SHEDDABLE] for one in rows]
         self.homes = [Home(f"home-{i:05}", sheddable[i], mood, start) for i in range(homes)]
@@ -88,17 +93,32 @@ class World:
         loads = [(i, row) for i in range(homes) for row in rows[i] if row in SHEDDABLE]
         self.home, self.row = np.array([i for i, _ in loads]), np.array([row for _, row in loads])
         self.minute_kw = np.zeros((len(loads), 0))
+        self.habits = self._live_until(before)
+        self.twin = self.fleet.twin()
         self.latest = (np.zeros(len(loads)), np.zeros(len(loads)), np.zeros(len(loads), dtype=bool))
         self.heard = [before] * homes
         self.waiting: list[tuple[datetime, int, Command]] = []
         self.held = np.full(self.fleet.stock.rated_kw.T.shape, np.inf)
         self.panels = np.full(homes, np.inf)
         self.measured_s: list[float] = []
+        self.seen: Metered | None = None
 
-    async def speak(self, topic: str, payload: bytes) -> None:
-        index = self.by_id[topic.rpartition("/")[2]]
-        if (due := self.homes[index].hears(self.clock.now())) is not None:
-            self.waiting.append((due, index, msgspec.json.decode(payload, type=Command)))
+    def _live_until(self, until: datetime) -> Habits:
+        """The days before, and what they teach of the loads."""
+        habits = Habits.none(len(self.home))
+        while self.fleet.at < until:
+            ends = min(self.fleet.at + REMEMBERED, until)
+            drawn = []
+            while self.fleet.at < ends:
+                drawn.append(self.fleet.step(self.fleet.at + timedelta(minutes=1)).power_kw[self.home, self.row])
+            habits, _ = lived(habits, np.array(drawn).T)
+        return habits
+
+    async def speak(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        for topic, payload in messages:
+            index = self.by_id[topic.rpartition("/")[2]]
+            if (due := self.homes[index].hears(self.clock.now())) is not None:
+                self.waiting.append((due, index, msgspec.json.decode(payload, type=Command)))
 
     def answers(self) -> list[tuple[str, Ack]]:
         """What the homes make of the commands that have reached them by now."""
@@ -152,7 +172,7 @@ class World:
             for n, (i, row) in enumerate(zip(self.home.tolist(), self.row.tolist(), strict=True))
         ]
         until = datetime.fromtimestamp(now.timestamp() // 60 * 60, UTC)
-        found = metered(rows, shed, self.minute_kw, until, held, now)
+        self.seen = found = metered(rows, shed, self.minute_kw, until, held, now, self.habits)
         self.measured_s.append(time.perf_counter() - began)
         return found
 
@@ -173,14 +193,16 @@ async def hour(homes: int, seed: int, hour_of_day: float, share: float, policy: 
         async with SqliteRows(Path(folder) / "rows.sqlite", clock) as rows:
             await rows.migrate()
             dispatcher = Dispatcher(rows, clock, world.speak, world.measure, policy)
-            looks: list[float] = []
+            looks, chances = list[float](), list[float]()
             while clock.now() < start + timedelta(minutes=60 + MINUTES_AFTER):
                 if clock.now() == start - timedelta(minutes=2):
                     spare = (world.sheddable_kw[world.home, world.row]).sum()
                     target = round(share * float(spare), -1)
                     await _publish(rows, clock, start, target)
                 minutes.append(await _minute(world, rows, dispatcher, policy, looks))
-            await _told(rows, world, minutes, start, target, looks, (homes, seed, hour_of_day))
+                if start <= clock.now() < start + timedelta(hours=1):
+                    chances.append(await _chance_kw(rows, world, policy))
+            await _told(rows, world, minutes, start, target, looks, chances, (homes, seed, hour_of_day))
 
 
 async def _publish(rows: SqliteRows, clock: VirtualClock, start: datetime, target_kw: float) -> None:
@@ -190,11 +212,23 @@ async def _publish(rows: SqliteRows, clock: VirtualClock, start: datetime, targe
     await rows.transaction(lambda tx: publishing.publish(tx, new, now))
 
 
+async def _chance_kw(rows: SqliteRows, world: World, policy: Policy) -> float:
+    """The spread of the sum of what is held would draw: each runs, or does not, by its own luck."""
+    ledger = [row for row in await rows.read(lambda reader: reads.ledger_of(reader, "hour")) if row.state in HELD]
+    if not ledger or world.seen is None:
+        return 0.0
+    would = Giving(ledger, world.seen, policy).would_kw(world.clock.now())
+    full = np.maximum([row.reference_kw for row in ledger], would)
+    return float(np.sqrt((would * (full - would)).sum()))
+
+
 async def _minute(world: World, rows: SqliteRows, dispatcher: Dispatcher, policy: Policy, looks: list[float]) -> Minute:
-    ticks = 60 // TICK_S
+    event = await rows.read(lambda reader: reads.unfinished(reader, world.clock.now()))
+    tick_s = TICK_S if event else 60
+    ticks = 60 // tick_s
     drawn, without, shed = np.zeros(world.held.shape), 0.0, np.zeros(world.held.shape, dtype=bool)
     for n in range(ticks):
-        await world.clock.advance(TICK_S)
+        await world.clock.advance(tick_s)
         power, twin, down = world.tick()
         drawn, without, shed = drawn + power / ticks, without + float(twin.sum()) / ticks, shed | down
         if n == ticks - 1:
@@ -203,7 +237,8 @@ async def _minute(world: World, rows: SqliteRows, dispatcher: Dispatcher, policy
             now = world.clock.now()
             await rows.transaction(lambda tx: actions.hear_many(tx, "hour", heard, now, policy))  # noqa: B023
         began, measured = time.perf_counter(), len(world.measured_s)
-        await dispatcher.step()
+        if event:
+            await dispatcher.step()
         if len(world.measured_s) > measured:
             looks.append(time.perf_counter() - began)
     return Minute(world.clock.now(), float(drawn.sum()), without)
@@ -216,6 +251,7 @@ async def _told(
     start: datetime,
     target: float,
     looks: Sequence[float],
+    chances: Sequence[float],
     which: tuple[int, int, float],
 ) -> None:
     seen = await rows.read(lambda reader: reads.deliveries(reader, "hour"))
@@ -240,7 +276,10 @@ async def _told(
             f"   {name:<17} within ±3 % in {np.mean(np.abs(off) <= WITHIN):4.0%} of {len(kw)} minutes, "
             f"±10 % in {np.mean(np.abs(off) <= 0.1):4.0%}; mean {off.mean():+.1%}, spread {off.std():.1%}"
         )
-    print(f"   the twin's own jumps from minute to minute: {np.std(np.diff(before)) / target:.1%} of the target")
+    print(
+        f"   the twin's own jumps from minute to minute: {np.std(np.diff(before)) / target:.1%} of the target, "
+        f"chance: {np.mean(chances) / target:.1%}"
+    )
     print(
         f"   peak of the two hours after: {max(one.with_kw for one in after) / peak:.1%} of the baseline's "
         f"({peak:.0f} kW); a look takes {np.mean(looks):.2f} s, at most {max(looks):.2f} s"
@@ -260,7 +299,8 @@ async def answers(vens: int) -> None:
             began = time.perf_counter()
             await rows.transaction(lambda tx: actions.hold(tx, event, seen))
             planned = time.perf_counter()
-            calls = await rows.transaction(lambda tx: actions.send(tx, event, MIDNIGHT, MIDNIGHT))
+            everybody = called[0].ven_id, called[-1].ven_id
+            calls = await rows.transaction(lambda tx: actions.send(tx, event, everybody, MIDNIGHT, MIDNIGHT))
             sent = time.perf_counter()
             said = [(one.ven_id, one.op, Ack(one.command_id, Answer.ACCEPTED, MIDNIGHT)) for one in calls]
             for first in range(0, len(said), 1000):
@@ -282,9 +322,10 @@ def main(chosen: Sequence[str]) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     if not chosen or "answers" in chosen:
         asyncio.run(answers(10_000))
-    for seed, hour_of_day, share in ((7, 17.0, 0.2), (8, 15.0, 0.2), (9, 19.0, 0.25)):
-        if not chosen or str(seed) in chosen:
-            asyncio.run(hour(HOMES, seed, hour_of_day, share))
+    scenes = [("7", "17", "0.2"), ("8", "15", "0.2"), ("9", "19", "0.25")]
+    wanted = [scene for scene in scenes if not chosen or scene[0] in chosen]
+    for seed, hour_of_day, share in [*wanted, *(one.split(":") for one in chosen if ":" in one)]:
+        asyncio.run(hour(HOMES, int(seed), float(hour_of_day), float(share)))
 
 
 if __name__ == "__main__":

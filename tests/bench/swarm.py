@@ -1,4 +1,5 @@
-"""Thin devices by the thousand in a process of their own: MQTT 3.1.1 over TLS, a socket and a little Python each.
+"""Thin devices by the thousand in a process of their own: MQTT 3.1.1 over TLS, a socket and a little Python each. What
+they take of the machine is not there for who is measured: whatever comes is read first, then answered.
 
 `python -m tests.bench.swarm PORT CA DEVICES`, a file of JSON: [[VEN, secret], …]. It reads lines of JSON, what they
 shall do, and answers each with one.
@@ -11,7 +12,7 @@ shall do, and answers each with one.
 """
 
 import json
-import selectors
+import select
 import socket
 import ssl
 import sys
@@ -44,6 +45,7 @@ from tieline.wires.mqtt.messages import (
 AT_ONCE = 64  # connections being made together, as a gateway or two would
 LOAD_KW = 3.0
 KEEP_ALIVE_S = 600
+MOST = 1000  # that are served together
 CONNACK, PUBLISH, PUBACK, SUBACK = 2, 3, 4, 9
 
 
@@ -108,11 +110,12 @@ def packets(held: bytearray) -> Iterator[tuple[int, bytes]]:
 class Device:
     """One connection: `line`, once it was begun."""
 
-    __slots__ = ("heard_at", "held", "line", "secret", "ven_id", "waiting")
+    __slots__ = ("heard_at", "held", "line", "secret", "topic", "ven_id", "waiting")
     line: ssl.SSLSocket
 
     def __init__(self, ven_id: str, secret: str) -> None:
         self.ven_id, self.secret = ven_id, secret
+        self.topic = topic(ACK, ven_id)
         self.held = bytearray()
         self.waiting = 0  # answers of the broker that are yet to come
         self.heard_at: float | None = None
@@ -128,9 +131,11 @@ class Swarm:
         self.tls = ssl.create_default_context(cafile=authority)
         self.tls.check_hostname = False
         self.tls.maximum_version = ssl.TLSVersion.TLSv1_3
-        self.selector = selectors.EpollSelector()
+        self.epoll = select.epoll()
+        self.by_file: dict[int, Device] = {}
         self.answers = False
         self.unheard = 0
+        self.answering: list[tuple[Device, str]] = []
 
     # --- connecting ---
 
@@ -142,8 +147,8 @@ class Swarm:
             while left and len(busy) < AT_ONCE:
                 busy.add(device := left.popleft())
                 self._begin(device)
-            for key, _ in self.selector.select(30) or self._silence(len(busy)):
-                device = key.data
+            for file, _ in self.epoll.poll(30, MOST) or self._silence(len(busy)):
+                device = self.by_file[file]
                 if device.waiting < 0:
                     self._shake_hands(device, then)
                 else:
@@ -161,22 +166,24 @@ class Swarm:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         device.line = self.tls.wrap_socket(plain, do_handshake_on_connect=False)
         device.waiting = -1  # its hands are not shaken
-        self.selector.register(device.line, selectors.EVENT_READ | selectors.EVENT_WRITE, device)
+        self.by_file[device.line.fileno()] = device
+        self.epoll.register(device.line, select.EPOLLIN | select.EPOLLOUT)
 
     def _shake_hands(self, device: Device, then: Callable[[Device], None]) -> None:
         try:
             device.line.do_handshake()
         except ssl.SSLWantReadError:
-            self.selector.modify(device.line, selectors.EVENT_READ, device)
+            self.epoll.modify(device.line, select.EPOLLIN)
             return
         except ssl.SSLWantWriteError:
             return
-        self.selector.modify(device.line, selectors.EVENT_READ, device)
+        self.epoll.modify(device.line, select.EPOLLIN)
         device.waiting = 0
         then(device)
 
     def leave(self, device: Device) -> None:
-        self.selector.unregister(device.line)
+        self.epoll.unregister(device.line)
+        del self.by_file[device.line.fileno()]
         device.line.close()
 
     def introduce(self, device: Device) -> None:
@@ -203,11 +210,20 @@ class Swarm:
             device.heard_at = None
 
     def turn(self, within_s: float) -> bool:
-        """Serve who has something to read; whether anybody had."""
-        found = self.selector.select(within_s)
-        for key, _ in found:
-            self._read(key.data) if key.data else self._obey()
+        """Serve who has something to read, then answer what was heard; whether anything was."""
+        found = self.epoll.poll(within_s, MOST)
+        for file, _ in found:
+            self._read(self.by_file[file]) if file in self.by_file else self._obey()
+        if self.answering:
+            self._answer()
         return bool(found)
+
+    def _answer(self) -> None:
+        now = datetime.now(UTC)
+        for device, command_id in self.answering:
+            ack = msgspec.json.encode(Ack(command_id, Answer.ACCEPTED, now))
+            device.say(publish(device.topic, ack))
+        self.answering.clear()
 
     def _read(self, device: Device) -> None:
         while True:
@@ -217,9 +233,12 @@ class Swarm:
                 return
             if not data:
                 raise SystemExit(f"the broker closed the connection of {device.ven_id}")
-            device.held += data
-            for kind, body in packets(device.held):
-                self._take(device, kind, body)
+            if not device.held and len(data) > 1 and len(data) == data[1] + 2 < 0x80:  # one short packet, as most are
+                self._take(device, data[0] >> 4, data[2:])
+            else:
+                device.held += data
+                for kind, body in packets(device.held):
+                    self._take(device, kind, body)
             if not device.line.pending():
                 return
 
@@ -235,8 +254,7 @@ class Swarm:
         now = time.monotonic()
         if self.answers:
             command = _command.decode(body[2 + int.from_bytes(body[:2], "big") :])
-            ack = Ack(command.command_id, Answer.ACCEPTED, datetime.now(UTC))
-            device.say(publish(topic(ACK, device.ven_id), msgspec.json.encode(ack)))
+            self.answering.append((device, command.command_id))
         if device.heard_at is None and self.unheard:
             device.heard_at = now
             self.unheard -= 1
@@ -246,7 +264,7 @@ class Swarm:
     # --- being told ---
 
     def serve(self) -> None:
-        self.selector.register(sys.stdin, selectors.EVENT_READ, None)
+        self.epoll.register(sys.stdin, select.EPOLLIN)
         while True:
             self.turn(3600)
 
@@ -255,7 +273,7 @@ class Swarm:
         if not line:
             raise SystemExit(0)
         told = json.loads(line)
-        self.selector.unregister(sys.stdin)
+        self.epoll.unregister(sys.stdin)
         if told["do"] == "handshake":
             tell({"seconds": self.opened(self.devices[: told["devices"]], self.leave)})
         elif told["do"] == "connect":
@@ -265,7 +283,7 @@ class Swarm:
         else:
             self.listen(answers=told["answers"])
             tell({"listening": True})
-        self.selector.register(sys.stdin, selectors.EVENT_READ, None)
+        self.epoll.register(sys.stdin, select.EPOLLIN)
 
 
 def report(ven_id: str, now: datetime) -> bytes:

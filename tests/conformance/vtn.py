@@ -40,15 +40,13 @@ class Vtn:
         return f"{self.platform.url}/openadr3/{dialect}"
 
     def enrol(self, role: Role, name: str = "", *, scope: str = "") -> Credentials:
-        """A new client, by the command line."""
+        """A new client, by the command of the command line."""
         options = ["--scope", scope] if scope else []
-        done = self.platform.run("client", "add", name or f"{role} {unique()}", "--role", role, *options, "--json")
-        assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout)
+        told = self.platform.told("client", "add", name or f"{role} {unique()}", "--role", role, *options)
         return Credentials(told["client_id"], told["client_secret"])
 
     def usual(self, role: Role) -> Credentials:
-        """A client that several tests share: to enrol one takes a second."""
+        """A client that several tests share."""
         if role not in self._usual:
             self._usual[role] = self.enrol(role)
         return self._usual[role]

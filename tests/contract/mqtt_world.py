@@ -12,9 +12,11 @@ from typing import Any
 import aiomqtt
 import pytest
 from aiomqtt.exceptions import MqttConnectError
+from nats.aio.client import Client
 
 from tests.integration.identity_world import World
 from tests.servers.nats import free_port
+from tests.servers.rows import with_tables
 from tieline.adapters.nats.callout import AuthCallout
 from tieline.adapters.nats.configuration import SYSTEM_USER
 from tieline.adapters.nats.connection import connect
@@ -49,9 +51,14 @@ class Authorities:
 
     async def _opened(self, path: Path, *lasts: timedelta) -> list[Authority]:
         clock = RatedClock()
-        async with SqliteRows(path, clock) as rows:
-            await rows.migrate()
+        async with SqliteRows(with_tables(path), clock) as rows:
             return [await authority.opened(rows, clock, "passphrase", one) for one in lasts]
+
+
+@pytest.fixture(scope="session")
+def authorities(tmp_path_factory: pytest.TempPathFactory) -> Authorities:
+    """Made once: to seal their keys takes its time, on purpose."""
+    return Authorities(tmp_path_factory.mktemp("authorities"))
 
 
 class Broker:
@@ -62,6 +69,7 @@ class Broker:
         self.secrets: dict[str, str] = {}
         self.denied: list[tuple[str, Denied]] = []
         self.violations: list[str] = []
+        self.line: Client
 
     def note(self, caller: Caller, why: Denied) -> None:
         self.denied.append((caller.proof.name if caller.proof else caller.user, why))
@@ -73,17 +81,28 @@ class Broker:
                 await asyncio.sleep(0.05)
         return found[0]
 
+    async def answers(self) -> None:
+        """Until whoever comes is answered, after a crash."""
+        async with asyncio.timeout(30):
+            while not self.line.is_connected:
+                await asyncio.sleep(0.02)
+            await self.line.flush()
+
     @contextlib.asynccontextmanager
     async def log(self) -> AsyncIterator[NatsLog]:
         line = await connect([self.server.url], user=self.server.user, password=self.server.password)
-        yield await NatsLog.open(line)
-        await line.close()
+        try:
+            yield await NatsLog.open(line)
+        finally:
+            await line.close()
 
     @contextlib.asynccontextmanager
     async def sessions(self) -> AsyncIterator[Sessions]:
         line = await connect([self.server.url], user=SYSTEM_USER, password=self.server.system_password)
-        yield Sessions(line)
-        await line.close()
+        try:
+            yield Sessions(line)
+        finally:
+            await line.close()
 
     async def prepare(self) -> None:
         for name, role in (("bl", Role.BL), ("ven-a", Role.VEN), ("ven-b", Role.VEN), ("home-2", Role.VEN)):
@@ -152,16 +171,17 @@ async def opened(folder: Path, authorities: Authorities, **chosen: Any) -> Async
     own = door.context if settings.mqtt_tls else None
     publisher = MqttPublisher(server.mqtt_host, server.mqtt_port, user=server.user, password=server.password, tls=own)
     try:
-        async with publisher, SqliteRows(folder / "rows.sqlite", clock) as rows:
-            await rows.migrate()
+        async with publisher, SqliteRows(with_tables(folder / "rows.sqlite"), clock) as rows:
             broker = Broker(World(rows, clock), server, door, publisher, authorities.own)
-            broker.violations = violations
+            broker.violations, broker.line = violations, connection
             await broker.prepare()
             decide = mqtt.decide(settings.mqtt_auth, rows, clock, broker.world.verifier, broker.note)
             callout = AuthCallout(connection, decide, issuer_seed=server.issuer_seed)
             await callout.start()
-            yield broker
-            await callout.stop()
+            try:
+                yield broker
+            finally:
+                await callout.stop()
     finally:
         await connection.close()
         await server.stop()

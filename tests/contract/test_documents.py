@@ -1,84 +1,25 @@
 """The promises of `ports.Documents`, on one supervised server and on a cluster of three."""
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from nats.aio.client import Client
 from nats.errors import TimeoutError as NatsTimeoutError
 
-from tests.servers.nats import NatsCluster, free_port
+from tests.servers.standing import Standing, on_server
 from tieline.adapters.nats import documents as adapter
-from tieline.adapters.nats.connection import connect
 from tieline.adapters.nats.documents import HISTORY, MAX_DOCUMENT, NatsDocuments
-from tieline.adapters.nats.server import NatsServer
 from tieline.base.errors import Conflict, Refused, Unready
 from tieline.ports import Document, Documents
 
 
-class Standing:
-    """Documents with the means to break what they stand on: the only server, or one node of three."""
-
-    def __init__(
-        self, documents: NatsDocuments, connection: Client, kill: Callable[[str], None], mend: Callable[[], None]
-    ) -> None:
-        self.documents = documents
-        self.connection = connection
-        self._kill = kill
-        self.mend = mend
-
-    def kill(self) -> None:
-        """kill -9 of the server that they are connected to."""
-        self._kill(str(self.connection.connected_url and self.connection.connected_url.netloc).rpartition("@")[2])
-
-
-@asynccontextmanager
-async def on_server(folder: Path) -> AsyncIterator[Standing]:
-    server = NatsServer(folder, mqtt_port=free_port())
-    await server.start()
-    connection = await connect([server.url], user=server.user, password=server.password)
-    yield Standing(await NatsDocuments.open(connection), connection, lambda _: server.kill(), lambda: None)
-    await connection.close()
-    await server.stop()
-
-
-@asynccontextmanager
-async def on_cluster(cluster: NatsCluster) -> AsyncIterator[Standing]:
-    connection = await connect(cluster.urls, user=cluster.user, password=cluster.password)
-
-    def kill(netloc: str) -> None:
-        next(node for node in cluster.nodes if node.url.endswith(netloc)).kill()
-
-    yield Standing(await NatsDocuments.open(connection, replicas=3, timeout_s=20), connection, kill, cluster.start)
-    await connection.close()
-    cluster.start()
-
-
-@pytest.fixture(params=["server", "cluster"])
-async def standing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Standing]:
-    on = (
-        on_server(tmp_path / "nats")
-        if request.param == "server"
-        else on_cluster(request.getfixturevalue("nats_cluster"))
-    )
-    async with on as standing:
-        yield standing
-
-
 @pytest.fixture
-def documents(standing: Standing) -> Documents:
-    return standing.documents
-
-
-@pytest.fixture
-def area() -> str:
-    """A token of the test's own: the cluster is shared."""
-    return secrets.token_hex(4)
+async def documents(standing: Standing) -> NatsDocuments:
+    return await NatsDocuments.open(standing.connection, replicas=standing.replicas, timeout_s=standing.timeout_s)
 
 
 async def followed(documents: Documents, prefix: str, until: Callable[[Document], bool]) -> list[Document]:
@@ -154,7 +95,7 @@ async def test_a_document_that_is_put_alone_has_no_history(documents: Documents,
 async def test_a_full_bucket_says_so_at_once_and_keeps_what_it_has(tmp_path: Path) -> None:
     with patch.object(adapter, "_MAX_BYTES", 200_000):
         async with on_server(tmp_path / "nats") as standing:
-            documents = NatsDocuments(standing.connection, timeout_s=10_000)  # for so long it would try
+            documents = await NatsDocuments.open(standing.connection, timeout_s=10_000)  # for so long it would try
             for key in ("a.1", "a.2", "a.3"):
                 await documents.put(key, b"x" * 50_000, expected=0)
             with pytest.raises(Unready, match="maximum bytes exceeded"):
@@ -204,9 +145,9 @@ async def test_keys_that_are_none_and_documents_that_are_large_are_refused(docum
 
 @pytest.mark.parametrize("then", [False, True], ids=["the newest", "no longer the newest"])
 async def test_a_put_whose_answer_was_lost_is_done_once_and_not_in_conflict_with_itself(
-    standing: Standing, area: str, then: bool
+    documents: NatsDocuments, standing: Standing, area: str, then: bool
 ) -> None:
-    documents, key = standing.documents, f"{area}.a"
+    key = f"{area}.a"
     publish, asked = documents._stream.js.publish, 0
 
     async def deaf(*arguments: Any, **options: Any) -> Any:
@@ -241,10 +182,10 @@ async def test_ready_says_so_or_why_not(documents: Documents, standing: Standing
 
 
 async def test_across_kills_every_confirmed_change_stands_once_and_a_follower_misses_none(
-    standing: Standing, area: str
+    documents: Documents, standing: Standing, area: str
 ) -> None:
     """Three count up one document by compare-and-set while a server is killed, twice."""
-    documents, key, total = standing.documents, f"{area}.count", HISTORY - 4  # a follower that is slow finds all
+    key, total = f"{area}.count", HISTORY - 4  # a follower that is slow finds all
     await documents.put(key, b"0", expected=0)
     follower = asyncio.create_task(followed(documents, area, lambda one: int(one.data) >= total))
     confirmed: set[int] = set()
@@ -277,15 +218,17 @@ async def test_across_kills_every_confirmed_change_stands_once_and_a_follower_mi
     assert [int(one.data) for one in await documents.history(key)] == list(range(total + 1))
 
 
-async def test_documents_are_there_when_opened_again(standing: Standing, area: str) -> None:
-    revision = await standing.documents.put(f"{area}.a", b"1", expected=0)
+async def test_documents_are_there_when_opened_again(documents: Documents, standing: Standing, area: str) -> None:
+    revision = await documents.put(f"{area}.a", b"1", expected=0)
     config = (await standing.connection.jetstream().stream_info("KV_tieline")).config
     again = await NatsDocuments.open(standing.connection, replicas=config.num_replicas or 1)
     assert await again.get(f"{area}.a") == Document(f"{area}.a", revision, b"1")
 
 
-async def test_the_bucket_is_one_that_other_clients_of_nats_can_read(standing: Standing, area: str) -> None:
-    revision = await standing.documents.put(f"{area}.a", b"1", expected=0)
+async def test_the_bucket_is_one_that_other_clients_of_nats_can_read(
+    documents: Documents, standing: Standing, area: str
+) -> None:
+    revision = await documents.put(f"{area}.a", b"1", expected=0)
     bucket = await standing.connection.jetstream().key_value("tieline")
     found = await bucket.get(f"{area}.a")
     assert (found.value, found.revision) == (b"1", revision)

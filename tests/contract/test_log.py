@@ -1,99 +1,30 @@
 """The promises of `ports.Log`, on one supervised server and on a cluster of three."""
 
 import asyncio
-import secrets
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import pytest
-from nats.aio.client import Client
 
-from tests.servers.nats import NatsCluster, free_port
+from tests.servers.nats import free_port
+from tests.servers.standing import Standing
 from tieline.adapters.nats.connection import connect
 from tieline.adapters.nats.log import NatsLog
-from tieline.adapters.nats.mqtt import MqttPublisher
-from tieline.adapters.nats.server import LOOPBACK, NatsServer
+from tieline.adapters.nats.server import NatsServer
 from tieline.base.errors import Broken, Refused, Unready
 from tieline.ports import Entry, Log
 
 ACK_WAIT_S = 3.0
 
 
-class Standing:
-    """A Log with the means to break what it stands on: the only server, or one node of three."""
-
-    def __init__(
-        self,
-        log: NatsLog,
-        connection: Client,
-        publisher: MqttPublisher,
-        kill: Callable[[str], None],
-        mend: Callable[[], None],
-    ) -> None:
-        self.log = log
-        self.connection = connection
-        self.publisher = publisher
-        self._kill = kill
-        self.mend = mend
-
-    def kill(self) -> None:
-        """kill -9 of the server that this Log is connected to."""
-        self._kill(str(self.connection.connected_url and self.connection.connected_url.netloc).rpartition("@")[2])
-
-
-@asynccontextmanager
-async def on_server(folder: Path) -> AsyncIterator[Standing]:
-    server = NatsServer(folder, mqtt_port=free_port())
-    await server.start()
-    connection = await connect([server.url], user=server.user, password=server.password)
-    log = await NatsLog.open(connection, ack_wait_s=ACK_WAIT_S)
-    publisher = MqttPublisher(server.mqtt_host, server.mqtt_port, user=server.user, password=server.password)
-    yield Standing(log, connection, publisher, lambda _: server.kill(), lambda: None)
-    await connection.close()
-    await server.stop()
-
-
-@asynccontextmanager
-async def on_cluster(cluster: NatsCluster) -> AsyncIterator[Standing]:
-    connection = await connect(cluster.urls, user=cluster.user, password=cluster.password)
-    log = await NatsLog.open(connection, replicas=3, timeout_s=20, ack_wait_s=ACK_WAIT_S)
-
-    def kill(netloc: str) -> None:
-        next(node for node in cluster.nodes if node.url.endswith(netloc)).kill()
-
-    publisher = MqttPublisher(
-        LOOPBACK, cluster.nodes[-1].mqtt_port, user=cluster.user, password=cluster.password, timeout_s=20
-    )
-    yield Standing(log, connection, publisher, kill, cluster.start)
-    await connection.close()
-    cluster.start()
-
-
-@pytest.fixture(params=["server", "cluster"])
-async def standing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Standing]:
-    on = (
-        on_server(tmp_path / "nats")
-        if request.param == "server"
-        else on_cluster(request.getfixturevalue("nats_cluster"))
-    )
-    async with on as standing:
-        yield standing
-
-
 @pytest.fixture
-def log(standing: Standing) -> Log:
-    return standing.log
-
-
-@pytest.fixture
-def area() -> str:
-    """A token of the test's own: the cluster is shared."""
-    return secrets.token_hex(4)
+async def log(standing: Standing) -> NatsLog:
+    replicas, timeout_s = standing.replicas, standing.timeout_s
+    return await NatsLog.open(standing.connection, replicas=replicas, timeout_s=timeout_s, ack_wait_s=ACK_WAIT_S)
 
 
 async def taken(log: Log, subject: str, *, after: int | None, count: int) -> list[Entry]:
@@ -234,8 +165,8 @@ async def test_what_is_not_done_is_delivered_again(log: Log, area: str) -> None:
     assert [e.data for e in await worked(log, f"readings.{area}", area, 1)] == [b"1"]
 
 
-async def test_what_is_published_over_mqtt_is_worked_like_all_else(standing: Standing, area: str) -> None:
-    log, subject = standing.log, f"mqtt.{area}.meter.*"
+async def test_what_is_published_over_mqtt_is_worked_like_all_else(log: NatsLog, standing: Standing, area: str) -> None:
+    subject = f"mqtt.{area}.meter.*"
     async with standing.publisher as publisher:  # the first MQTT client: it makes the broker's stream
         await log.prepare(subject, group=area)
         for number in range(5):
@@ -276,9 +207,9 @@ async def test_ready_says_so_or_why_not(log: Log, standing: Standing) -> None:
 
 
 async def test_a_follower_and_a_worker_go_on_across_a_kill_in_order_and_nothing_confirmed_is_lost(
-    standing: Standing, area: str
+    log: NatsLog, standing: Standing, area: str
 ) -> None:
-    log, total = standing.log, 400
+    total = 400
     start = await log.say(f"news.{area}", b"-1")
     follower = asyncio.create_task(taken(log, f"news.{area}", after=start, count=total))
     worker = asyncio.create_task(worked(log, f"news.{area}", area, total + 1, at_once=50))
@@ -298,8 +229,8 @@ async def test_a_follower_and_a_worker_go_on_across_a_kill_in_order_and_nothing_
     assert [e.position for e in kept] == confirmed
 
 
-async def test_streams_keep_what_they_hold_when_opened_again(standing: Standing, area: str) -> None:
-    position = await standing.log.say(f"dead.{area}", b"1")
+async def test_streams_keep_what_they_hold_when_opened_again(log: Log, standing: Standing, area: str) -> None:
+    position = await log.say(f"dead.{area}", b"1")
     config = (await standing.connection.jetstream().stream_info("tieline-dead")).config
     again = await NatsLog.open(standing.connection, replicas=config.num_replicas or 1)
     found = await again.last(f"dead.{area}")

@@ -27,11 +27,6 @@ from tieline.identity.model import Denied
 from tieline.wires.mqtt.messages import FROM_VEN, TO_VEN, topic
 
 
-@pytest.fixture(scope="module")
-def authorities(tmp_path_factory: pytest.TempPathFactory) -> Authorities:
-    return Authorities(tmp_path_factory.mktemp("authorities"))
-
-
 @pytest.fixture
 async def broker(tmp_path: Path, authorities: Authorities) -> AsyncIterator[Broker]:
     """It takes device certificates of another authority as well."""

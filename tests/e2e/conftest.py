@@ -1,5 +1,7 @@
 """Platforms for the tests of this folder, stopped whatever happens."""
 
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,14 +13,14 @@ from tests.e2e.platform import Platform
 @pytest.fixture
 def platforms(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
     """Makes platforms; each is stopped at the end, its child with it."""
-    made: list[Platform] = []
+    count = itertools.count()
 
     def make(**settings: object) -> Platform:
-        folder = tmp_path / f"p{len(made)}"
+        folder = tmp_path / f"p{next(count)}"
         folder.mkdir()
-        made.append(Platform(folder, **settings))  # type: ignore[arg-type]
-        return made[-1]
+        made = Platform(folder, **settings)  # type: ignore[arg-type]
+        stack.callback(made.close)
+        return made
 
-    yield make
-    for platform in made:
-        platform.close()
+    with contextlib.ExitStack() as stack:
+        yield make

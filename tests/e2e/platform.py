@@ -1,16 +1,20 @@
 """A platform as a user runs it: `tieline up` as a process of its own on free ports, killable and startable again."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+from click.testing import CliRunner
 
 from tests.servers.nats import free_port
+from tieline.cli import main
 
 READY_S = 40
 
@@ -85,13 +89,19 @@ class Platform:
         return int(subprocess.run(of_ours, check=True, capture_output=True, text=True).stdout.split()[0])
 
     def close(self) -> None:
-        """At the end of a test, whatever state it is in."""
+        """At the end of a test, whatever state it is in. A process that does not stop fails the test, and is killed."""
         for other in self.others:
             other.terminate()
-        for other in self.others:
-            other.wait(timeout=20)
-        self.stop()
-        self._http.close()
+        try:
+            for other in self.others:
+                other.wait(timeout=20)
+            self.stop()
+        finally:
+            for one in (*self.others, self.process):
+                if one is not None and one.poll() is None:
+                    one.kill()
+                    one.wait()
+            self._http.close()
 
     def stop(self) -> int:
         """Gracefully; its exit code."""
@@ -105,6 +115,14 @@ class Platform:
         command = [sys.executable, "-m", "tieline.cli", *arguments]
         environment = self.environment
         return subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=timeout)
+
+    def told(self, *arguments: str) -> Any:
+        """What such a command tells as JSON, run in this process, where all that it imports is there already."""
+        with ThreadPoolExecutor(1) as aside:  # it has a loop of its own
+            environment, words = self.environment, [*arguments, "--json"]
+            done = aside.submit(CliRunner().invoke, main, words, env=environment, catch_exceptions=False).result()
+        assert done.exit_code == 0, done.stderr
+        return json.loads(done.stdout)
 
     # --- as a customer of /v1 ---
 

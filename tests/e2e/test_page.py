@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
 
 import pytest
 from playwright.async_api import Browser, expect
 
+from tests.e2e.accessible import faults
 from tests.e2e.browser import Watched, chromium, opened
 from tests.e2e.platform import Platform
 from tieline.base.time import iso
@@ -38,7 +40,54 @@ async def test_a_newcomer_sees_the_fleet_an_event_and_what_it_was_worth(platform
         await expect(page.get_by_text("shedding").first).to_be_visible(timeout=SOON)
         await expect(page.get_by_text("of the target delivered")).to_be_visible(timeout=SOON)
         await expect(page.get_by_text("restored").first).to_be_visible(timeout=SOON)
+        await _settles(watched, _settled(platform))
         assert watched.wrong == []
+
+
+def _settled(platform: Platform) -> str:
+    """A run over the event's day, in a zone where that day ends within the hour; the participant to look at."""
+    event = platform.get("/v1/events")["items"][0]
+    start = datetime.fromisoformat(event["start_at"])
+    ahead = (23 - start.hour + 10) % 24 - 10
+    day = (start + timedelta(hours=ahead)).date()
+    terms = {"valid_from": "2000-01-01", "zone": f"Etc/GMT{-ahead:+d}", "currency": "USD", "baseline": "caiso-10-in-10"}
+    program = f"/v1/programs/{event['program_id']}"
+    energy = {"type": "fixed", "price_per_kwh": "2.00"}
+    put = platform.answer("PUT", f"{program}/terms", json={**terms, "energy": energy})
+    assert put.is_success, put.text
+    period = {"from_day": str(day), "until_day": str(day + timedelta(days=1))}
+    run = platform.eventually(lambda: _run(platform, program, period), "the period is over and settled", 90)
+    accounts = platform.get(f"/v1/settlements/{run}/accounts")["items"]
+    settled: str = next(one["ven_id"] for one in accounts if one["deliveries"] and not one["deliveries"][0]["note"])
+    return settled
+
+
+def _run(platform: Platform, program: str, period: dict[str, str]) -> str | None:
+    made = platform.answer("POST", f"{program}/settlements", json=period)
+    return str(made.json()["run_id"]) if made.is_success else None
+
+
+async def _settles(watched: Watched, ven_id: str) -> None:
+    """Down from the account to the readings; then it is approved, by keyboard."""
+    page = watched.page
+    await page.reload()
+    await page.get_by_role("region", name="Accounts of the run").get_by_role("button", name=ven_id).click(timeout=SOON)
+    account = page.get_by_role("dialog")
+    await expect(account.locator("canvas")).to_be_visible(timeout=SOON)
+    await account.get_by_role("button", name="energy").click()
+    await account.get_by_role("region", name="Intervals of").locator("td button").first.click()
+    await expect(account.get_by_text("Days behind the baseline").first).to_be_visible()
+    await expect(
+        account.get_by_role("region", name="Readings of the interval").get_by_text("good").first
+    ).to_be_visible()
+    await account.get_by_role("button", name="Approve the account").press("Enter")
+    await account.get_by_label("Your name").fill("Ana")
+    await account.get_by_label("Your name").press("Enter")
+    await expect(account.get_by_text("by Ana")).to_be_visible(timeout=SOON)
+    assert await faults(page) == []
+    async with page.expect_download(timeout=SOON) as saved:
+        await account.get_by_role("button", name="PDF").click()
+    assert (await saved.value).suggested_filename.endswith(f"{ven_id}.pdf")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

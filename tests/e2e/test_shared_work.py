@@ -15,9 +15,9 @@ SHARED = ("telemetry", "dispatch")
 
 
 async def test_one_of_each_kind_dies_in_the_middle_and_the_other_takes_over(
-    fresh_cluster: NatsCluster, postgres_database: str, s3_bucket: Bucket, platforms: Callable[..., Platform]
+    fresh_cluster: NatsCluster, postgres_tables: str, s3_bucket: Bucket, platforms: Callable[..., Platform]
 ) -> None:
-    platform = platforms(**QUICK, **at_scale(fresh_cluster, postgres_database, s3_bucket)).start("run", "api")
+    platform = platforms(**QUICK, **at_scale(fresh_cluster, postgres_tables, s3_bucket)).start("run", "api")
     doomed = [platform.also("run", part) for part in SHARED]
     for part in SHARED:
         platform.also("run", part)

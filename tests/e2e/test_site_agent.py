@@ -1,4 +1,4 @@
-"""`tieline ven agent` at a running platform: called, it holds its load, is seen to, and gives it back by itself."""
+"""`tieline ven agent` at a running platform: called, it holds its load and is seen to, until its owner opts out."""
 
 import contextlib
 import csv
@@ -68,7 +68,7 @@ def test_a_call_is_obeyed_seen_and_given_back(platforms: Callable[..., Platform]
     platform = platforms().start()
     (tmp_path / "cabin.secret").write_text(platform.register("cabin", *LOADS))
     with agent(platform, tmp_path, 'secret_file = "cabin.secret"') as page:
-        called_and_restored(platform, page)
+        called_until_its_owner_opts_out(platform, page, tmp_path / "site.toml")
 
 
 def test_a_claim_is_exchanged_for_a_certificate_once(platforms: Callable[..., Platform], tmp_path: Path) -> None:
@@ -90,19 +90,24 @@ def seen_since(platform: Platform, before: str | None) -> bool:
     return bool(ven["last_seen_at"] != before and ven["power_kw"] == pytest.approx(4.0))
 
 
-def called_and_restored(platform: Platform, page: str) -> None:
+def called_until_its_owner_opts_out(platform: Platform, page: str, site: Path) -> None:
     platform.eventually(lambda: platform.get("/v1/vens/cabin")["power_kw"] == pytest.approx(4.0), "the readings")
     platform.eventually(lambda: platform.get("/v1/fleet")["controllable_kw"] == pytest.approx(3.0), "the loads")
     platform.post("/v1/programs", {"program_id": "evening", "name": "Evening"})
     start_at = datetime.now(UTC) + timedelta(seconds=2)
-    span = {"start_at": iso(start_at), "end_at": iso(start_at + timedelta(seconds=10))}
-    called = platform.post("/v1/events", {"program_id": "evening", "target_kw": 2, **span})
+    span = {"start_at": iso(start_at), "end_at": iso(start_at + timedelta(minutes=10))}
+    called = platform.post("/v1/events", {"program_id": "evening", "target_kw": 2, **span})["event_id"]
     platform.eventually(lambda: boiler(page)["why"] == "asked", "the boiler held")
     platform.eventually(lambda: platform.get("/v1/vens/cabin")["shed"], "that it is held, told")
+    from_at = iso(datetime.now(UTC) + timedelta(seconds=5))
+    said = ["--event", called, "--load", "boiler", "--from", from_at, "--reason", "guests"]
+    command = [sys.executable, "-m", "tieline.cli", "ven", "opt-out", str(site), *said]
+    assert subprocess.run(command, check=False, timeout=60).returncode == 0
     platform.eventually(lambda: boiler(page)["why"] is None, "the boiler free")
-    rows = platform.eventually(
-        lambda: (found := platform.get(f"/v1/events/{called['event_id']}")["rows"]).get("restored") and found,
+    row = platform.eventually(
+        lambda: (found := platform.get(f"/v1/events/{called}/ledger")["items"][0])["restored_at"] and found,
         "its row in the ledger restored",
         within_s=60,
     )
-    assert {state: count for state, count in rows.items() if count} == {"restored": 1}
+    assert (row["state"], row["answer"]) == ("restored", "accepted")
+    assert row["cause"] == f"opted out from {row['opted_out_from_at']} on: guests"

@@ -26,7 +26,14 @@ async def test_it_can_be_read_and_pressed(
             assert await accessible.faults(page) == []
             await page.get_by_role("button", name="Opt out of this").click()
             await page.get_by_text("Nothing now, nothing planned.").wait_for()
-            await page.get_by_role("button", name="Opt out of everything until tomorrow").click()
+            await page.get_by_text("One load, from a time on").focus()  # and on by keyboard alone
+            await page.keyboard.press("Enter")
+            await page.get_by_label("Load").press("c")
+            await page.get_by_label("Why").focus()
+            assert await accessible.faults(page) == []
+            await page.keyboard.type("we need the car")
+            await page.keyboard.press("Enter")
+            await page.get_by_text("With car until").wait_for()
             await page.get_by_role("button", name="Take part again").wait_for()
             assert await accessible.faults(page) == []
             assert watched.wrong == []

@@ -15,6 +15,7 @@ from litestar.di import Provide
 
 from tests.integration.floods import flooding
 from tests.servers.devices import device_door, secret
+from tests.servers.rows import with_tables
 from tieline import doors
 from tieline.adapters.blobs import ObjectBlobs
 from tieline.adapters.nats.connection import connect
@@ -28,6 +29,7 @@ from tieline.dispatch.commands.model import CommandState, DirectCommand
 from tieline.dispatch.commands.routes import ROUTES
 from tieline.dispatch.commands.sender import Sender
 from tieline.dispatch.model import Policy
+from tieline.dispatch.routes import ROUTES as EVENTS
 from tieline.ports import Rows
 from tieline.registry import actions as registry
 from tieline.registry import openadr
@@ -88,7 +90,7 @@ class World:
             return Provide(lambda: port, sync_to_thread=False)
 
         provided = {"rows": given(self.rows), "clock": given(self.clock)}
-        return Litestar(ROUTES, dependencies=provided, exception_handlers=doors.PROBLEMS)
+        return Litestar([*ROUTES, *EVENTS], dependencies=provided, exception_handlers=doors.PROBLEMS)
 
     def door(self) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.app())  # type: ignore[arg-type]  # Litestar names its scopes more narrowly
@@ -154,9 +156,12 @@ async def opened(server: NatsServer, folder: Path, rows: Rows | None = None) -> 
     log = await NatsLog.open(connection)
     publisher = MqttPublisher(server.mqtt_host, server.mqtt_port, user=server.user, password=server.password)
     try:
-        async with device_door(server), publisher, SqliteRows(folder / "rows.sqlite", VirtualClock(NOW)) as own:
+        async with (
+            device_door(server),
+            publisher,
+            SqliteRows(with_tables(folder / "rows.sqlite"), VirtualClock(NOW)) as own,
+        ):
             await log.prepare(mqtt.SUBJECT, group=mqtt.GROUP)
-            await own.migrate()
             world = World(server, log, rows or own, publisher, folder / "blobs")
             async with running(world.answers.run):
                 yield world

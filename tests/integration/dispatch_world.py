@@ -10,7 +10,7 @@ import numpy as np
 from tieline.base.errors import Unready
 from tieline.base.time import VirtualClock
 from tieline.dispatch import actions, publishing, reads
-from tieline.dispatch.counterfactual import Persistence, Running
+from tieline.dispatch.counterfactual import Counterfactual, Running
 from tieline.dispatch.dispatcher import Dispatcher
 from tieline.dispatch.measuring import HeldSpan
 from tieline.dispatch.metered import Load, Metered
@@ -56,7 +56,7 @@ def metered_now(
     ]
     shed = np.array([load in down for load in draws], dtype=np.bool_)
     running = Running(np.array(list(draws.values())), np.full(len(draws), RUN_MIN))
-    return Metered(now, Loads.of(rows), shed, running, Persistence([], np.ones((0, 1, 1))))
+    return Metered(now, Loads.of(rows), shed, running, Counterfactual.unknown(len(rows), now))
 
 
 class Floor:
@@ -74,9 +74,13 @@ class Floor:
         self.controls = {ven_id: Control(loads) for ven_id, _ in self.draws}
         self.dispatcher = Dispatcher(rows, clock, self._speak, self._measure, POLICY)
 
-    async def _speak(self, topic: str, payload: bytes) -> None:
+    async def _speak(self, messages: Sequence[tuple[str, bytes]]) -> None:
         if self.deaf:
             raise Unready("the broker is away")
+        for topic, payload in messages:
+            self._hear(topic, payload)
+
+    def _hear(self, topic: str, payload: bytes) -> None:
         ven_id, command = topic.rpartition("/")[2], msgspec.json.decode(payload, type=Command)
         self.retained[ven_id] = command
         self.spoken.append((ven_id, command))

@@ -80,10 +80,12 @@ async def running(folder: Path, authorities: Authorities, **chosen: Any) -> Asyn
         office = Office(broker, folder, sessions, log)
         runs = Outbox(broker.world.rows, log).run, office.part.tasks[0].run
         tasks = [asyncio.ensure_future(run()) for run in runs]
-        yield office
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            yield office
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from tieline.adapters.sql.postgres import PostgresRows
-from tieline.adapters.sql.sqlite import SqliteRows
+from tests.servers.rows import AnyRows
 from tieline.base.time import VirtualClock
 from tieline.identity import actions
 from tieline.identity.issuer import Issuer, TokenAnswer
@@ -16,7 +15,6 @@ from tieline.identity.verification import OwnTokens, Verifier
 from tieline.wires.openadr31.auth import TokenResponse
 
 NOW = datetime(2026, 7, 15, 17, tzinfo=UTC)
-AnyRows = SqliteRows | PostgresRows
 
 
 class World:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from litestar import Litestar
 from litestar.di import Provide
 
+from tests.servers.rows import with_tables
 from tieline import doors
 from tieline.adapters.blobs import ObjectBlobs
 from tieline.adapters.sql.outbox import OUTBOX
@@ -208,8 +209,7 @@ class World(Desk):
 @contextlib.asynccontextmanager
 async def world_in(folder: Path) -> AsyncIterator[World]:
     clock = VirtualClock(NOW - HOUR)
-    async with SqliteRows(folder / "rows.sqlite", clock) as rows:
-        await rows.migrate()
+    async with SqliteRows(with_tables(folder / "rows.sqlite"), clock) as rows:
         yield World(rows, ObjectBlobs.folder(folder / "blobs"), clock)
 
 
@@ -217,7 +217,6 @@ async def world_in(folder: Path) -> AsyncIterator[World]:
 async def world_on_postgres(url: str, folder: Path) -> AsyncIterator[World]:
     clock = VirtualClock(NOW - HOUR)
     async with PostgresRows(url, clock) as rows:
-        await rows.migrate()
         yield World(rows, ObjectBlobs.folder(folder / "blobs"), clock)
 
 

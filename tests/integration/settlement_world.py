@@ -13,9 +13,10 @@ from litestar import Litestar
 from litestar.di import Provide
 
 from tests.integration.dispatch_world import metered_now
+from tests.servers.rows import AnyRows, rows_at, with_tables
 from tieline import doors
+from tieline.adapters.blobs import ObjectBlobs
 from tieline.adapters.series import DeltaSeries
-from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.names import power_series
 from tieline.base.series import readings
 from tieline.base.time import VirtualClock
@@ -24,27 +25,28 @@ from tieline.dispatch import publishing
 from tieline.dispatch import reads as dispatch_reads
 from tieline.dispatch.holding import Circle, look
 from tieline.dispatch.model import Event, EventChange, EventState, NewEvent, NewProgram, Policy, command_id
-from tieline.ports import Series
+from tieline.ports import Blobs, Series
 from tieline.registry import actions as registry
 from tieline.registry.model import Kind, NewResource, NewSite, NewVen
 from tieline.settlement import actions
 from tieline.settlement.model import FrozenBaseline, Statement
-from tieline.settlement.part import Settler
-from tieline.settlement.routes import ROUTES
+from tieline.settlement.part import Settler, part
 from tieline.wires.mqtt.messages import Ack, Answer, Op
 
 ZONE = ZoneInfo("America/Los_Angeles")
 START = datetime(2026, 7, 15, 17, 0, tzinfo=ZONE)  # a Wednesday
 END = START + timedelta(hours=2)
 QUARTER = timedelta(minutes=15)
+EVERYBODY = ("", "~")
+"""From the first VEN's id to the last's."""
 HISTORY_FROM = START.replace(hour=0) - timedelta(days=14)
 
 
 class World:
     """A small platform: rows, series and a clock, and what its people and homes do."""
 
-    def __init__(self, rows: SqliteRows, series: Series, clock: VirtualClock) -> None:
-        self.rows, self.series, self.clock = rows, series, clock
+    def __init__(self, rows: AnyRows, series: Series, clock: VirtualClock, blobs: Blobs) -> None:
+        self.rows, self.series, self.clock, self.blobs = rows, series, clock, blobs
         self._position = 0
 
     async def register(self, *ven_ids: str) -> None:
@@ -104,7 +106,7 @@ class World:
         await self.step(
             event_id, lambda tx, event: dispatch.hold(tx, event, look(event, [], Circle(), metered, Policy()))
         )
-        await self.step(event_id, lambda tx, event: dispatch.send(tx, event, now, now))
+        await self.step(event_id, lambda tx, event: dispatch.send(tx, event, EVERYBODY, now, now))
         for ven_id in ven_ids:
             await self.answer(event_id, ven_id, "event", answer)
         return await self.step(event_id, lambda tx, event: dispatch.begin(tx, event, now))
@@ -120,7 +122,7 @@ class World:
         await self.until(at)
         await self.step(event_id, lambda tx, event: dispatch.close(tx, event, state, self.clock.now()))
         now = self.clock.now()
-        await self.step(event_id, lambda tx, event: dispatch.send(tx, event, now, now))
+        await self.step(event_id, lambda tx, event: dispatch.send(tx, event, EVERYBODY, now, now))
         for ven_id in await dispatch_reads.participants(self.rows, event_id):
             await self.answer(event_id, ven_id, "restore")
 
@@ -138,6 +140,7 @@ class World:
             rows=self.rows,
             series=self.series,
             clock=self.clock,
+            blobs=self.blobs,
             known_at=known_at and known_at.astimezone(UTC),
         )
 
@@ -145,24 +148,26 @@ class World:
         return await actions.freeze(event, rows=self.rows, series=self.series)
 
     def settler(self, delay_s: float = 120) -> Settler:
-        return Settler(self.rows, self.series, self.clock, delay_s, 0, ())
+        return Settler(self.rows, self.series, self.clock, self.blobs, delay_s, 0, ())
 
     def door(self) -> httpx.AsyncClient:
         def given(port: object) -> Provide:
             return Provide(lambda: port, sync_to_thread=False)
 
-        provided = {"rows": given(self.rows), "series": given(self.series), "clock": given(self.clock)}
-        app = Litestar(ROUTES, dependencies=provided, exception_handlers=doors.PROBLEMS)
-        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # Litestar names its scopes more narrowly
+        ports = {"rows": self.rows, "series": self.series, "clock": self.clock, "blobs": self.blobs}
+        provided = {name: given(port) for name, port in ports.items()}
+        routes = part(self.rows, self.series, self.clock, blobs=self.blobs).routes
+        app: Any = Litestar(routes, dependencies=provided, exception_handlers=doors.PROBLEMS)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(app)
         return httpx.AsyncClient(transport=transport, base_url="http://tieline")
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[World]:
+async def opened(folder: Path, place: str | None = None) -> AsyncIterator[World]:
+    """With its rows at a place, else in a file of its own."""
     clock, series = VirtualClock(HISTORY_FROM), DeltaSeries.in_folder(folder / "series")
-    async with SqliteRows(folder / "rows.sqlite", clock) as rows:
-        await rows.migrate()
-        yield World(rows, series, clock)
+    async with rows_at(place or str(with_tables(folder / "rows.sqlite")), clock) as rows:
+        yield World(rows, series, clock, ObjectBlobs.folder(folder / "blobs"))
     await series.close()
 
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from tests.servers.devices import device_door, secret
 from tests.servers.nats import free_port
 from tieline.adapters.nats.server import NatsServer
-from tieline.base.time import RatedClock, iso
+from tieline.base.time import Clock, RatedClock, iso
 from tieline.ven.agent.agent import run
 from tieline.ven.agent.configuration import read
 from tieline.wires.mqtt.codec import encode
@@ -28,6 +28,7 @@ from tieline.wires.mqtt.messages import (
     FROM_VEN,
     LOADS,
     METER,
+    PRESENCE,
     TWIN,
     Ack,
     Command,
@@ -36,13 +37,14 @@ from tieline.wires.mqtt.messages import (
     Loads,
     Meter,
     Op,
+    Presence,
     Sample,
     TwinReport,
     topic,
 )
 
 NOW = RatedClock().now
-KINDS: dict[str, Any] = {METER: Meter, LOADS: Loads, ACK: Ack, TWIN: TwinReport}
+KINDS: dict[str, Any] = {METER: Meter, LOADS: Loads, ACK: Ack, TWIN: TwinReport, PRESENCE: Presence}
 
 SITE = """
 read_s = 0.1
@@ -194,8 +196,8 @@ class Site:
         self.file.write_text(self.file.read_text(encoding="utf-8") + text, encoding="utf-8")
 
     @contextlib.asynccontextmanager
-    async def agent(self) -> AsyncIterator["Site"]:
-        task = asyncio.create_task(run(read(self.file), self.folder))
+    async def agent(self, clock: Clock | None = None) -> AsyncIterator["Site"]:
+        task = asyncio.create_task(run(read(self.file), self.folder, clock))
         try:
             await until(self.is_up, task)
             yield self

@@ -4,7 +4,6 @@ import asyncio
 import json
 import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import UNSET
 
 from tests.e2e.platform import Platform
-from tieline.adapters.sql.postgres import PostgresRows
+from tests.servers.rows import AnyRows, rows_at, with_tables
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.errors import NotFound, Refused
 from tieline.base.time import VirtualClock
@@ -34,19 +33,11 @@ from tieline.wires.openadr31.messages import ProgramRequest
 
 NOW = datetime(2026, 7, 15, 17, tzinfo=UTC)
 DAY = timedelta(days=1)
-AnyRows = SqliteRows | PostgresRows
 
 
-def opened(place: str, clock: VirtualClock) -> AbstractAsyncContextManager[AnyRows]:
-    return PostgresRows(place, clock) if place.startswith("postgresql:") else SqliteRows(Path(place), clock)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def rows(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyRows]:
-    sqlite = request.param == "sqlite"
-    place = str(tmp_path / "rows.sqlite") if sqlite else str(request.getfixturevalue("postgres_database"))
-    async with opened(place, VirtualClock(NOW)) as rows:
-        await rows.migrate()
+@pytest.fixture
+async def rows(tables: str) -> AsyncIterator[AnyRows]:
+    async with rows_at(tables, VirtualClock(NOW)) as rows:
         yield rows
 
 
@@ -109,8 +100,7 @@ async def test_a_passphrase_is_made_once_and_kept_for_its_owner_only(tmp_path: P
 
 async def test_certificates_say_what_they_are_for_and_until_when(tmp_path: Path) -> None:
     clock = VirtualClock(NOW)
-    async with SqliteRows(tmp_path / "rows.sqlite", clock) as rows:
-        await rows.migrate()
+    async with SqliteRows(with_tables(tmp_path / "rows.sqlite"), clock) as rows:
         own = await authority.opened(rows, clock, "p", DAY)
     root, client, server = map(
         certificate,
@@ -272,18 +262,5 @@ async def test_a_ven_is_notified_over_tls(platform: Platform) -> None:
 
 
 def credentials(platform: Platform, role: str) -> Credentials:
-    done = platform.run("client", "add", role, "--role", role, "--json")
-    assert done.returncode == 0, done.stderr
-    added = json.loads(done.stdout)
+    added = platform.told("client", "add", role, "--role", role)
     return Credentials(client_id=added["client_id"], secret=added["client_secret"])
-
-
-async def test_a_platform_that_speaks_in_clear_has_no_authority(tmp_path: Path) -> None:
-    running = Platform(tmp_path)
-    try:
-        running.start()
-        assert running.answer("GET", "/v1/ca.pem").status_code == 404
-        assert running.get("/v1")["mqtt_tls"] is False
-        assert not (running.folder / "data" / "ca.key").exists()
-    finally:
-        running.close()

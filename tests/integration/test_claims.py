@@ -2,16 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from tieline.adapters.sql.postgres import PostgresRows
-from tieline.adapters.sql.sqlite import SqliteRows
+from tests.servers.rows import AnyRows, rows_at
 from tieline.base.access import Caller, Grant, Proof
 from tieline.base.errors import Conflict, NotFound, TielineError, Unauthenticated
 from tieline.base.time import VirtualClock
@@ -22,11 +19,6 @@ from tieline.identity.routes import NewClaims
 from tieline.identity.store import claim as table
 
 NOW = datetime(2026, 7, 15, 17, tzinfo=UTC)
-AnyRows = SqliteRows | PostgresRows
-
-
-def opened(place: str, clock: VirtualClock) -> AbstractAsyncContextManager[AnyRows]:
-    return PostgresRows(place, clock) if place.startswith("postgresql:") else SqliteRows(Path(place), clock)
 
 
 class Office:
@@ -57,13 +49,10 @@ class Office:
         return await admission.certified(self.rows, self.clock, Caller("", "", ven_id, proof))
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def office(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Office]:
-    sqlite = request.param == "sqlite"
-    place = str(tmp_path / "rows.sqlite") if sqlite else str(request.getfixturevalue("postgres_database"))
+@pytest.fixture
+async def office(tables: str) -> AsyncIterator[Office]:
     clock = VirtualClock(NOW)
-    async with opened(place, clock) as rows:
-        await rows.migrate()
+    async with rows_at(tables, clock) as rows:
         found = Office(rows, clock)
         for ven_id in ("home-1", "home-2"):
             await found.register(ven_id)

@@ -345,18 +345,20 @@ async def test_killed_between_writing_and_speaking_it_is_said_again(world: World
         assert (await world.settled(asked.command_id)).state is CommandState.ACCEPTED
 
 
-async def test_in_postgresql_it_is_the_same(nats_server: NatsServer, tmp_path: Path, postgres_database: str) -> None:
-    async with PostgresRows(postgres_database, VirtualClock(NOW)) as rows:
-        await rows.migrate()
-        async with opened(nats_server, tmp_path, rows) as world, world.home("cabin"):
-            asked = await world.ask("cabin", op="get")
-            await world.sender.step()
-            answered = await world.settled(asked.command_id)
-            assert (answered.values or {})["meter_kw"] == 1.5
-            strange = await world.ask("cabin", op="ping")
-            ack = Ack(strange.command_id, Answer.REFUSED, NOW, "\x00" * 400, {"a\x00": "\x00", "b": "\ud7ff"})
-            await world.rows.transaction(lambda tx: actions.hear(tx, ack, NOW))
-            assert (await world.shown(strange.command_id)).values == ack.values
-            tokens = {"cabin": "0" * 24}
-            await rows.transaction(lambda tx: actions.ask_all(tx, tokens, NewCommand(op=Op.PING), NOW))
-            assert len(await reads.commands(rows, state=CommandState.SENT)) == 1
+async def test_in_postgresql_it_is_the_same(nats_server: NatsServer, tmp_path: Path, postgres_tables: str) -> None:
+    async with (
+        PostgresRows(postgres_tables, VirtualClock(NOW)) as rows,
+        opened(nats_server, tmp_path, rows) as world,
+        world.home("cabin"),
+    ):
+        asked = await world.ask("cabin", op="get")
+        await world.sender.step()
+        answered = await world.settled(asked.command_id)
+        assert (answered.values or {})["meter_kw"] == 1.5
+        strange = await world.ask("cabin", op="ping")
+        ack = Ack(strange.command_id, Answer.REFUSED, NOW, "\x00" * 400, {"a\x00": "\x00", "b": "\ud7ff"})
+        await world.rows.transaction(lambda tx: actions.hear(tx, ack, NOW))
+        assert (await world.shown(strange.command_id)).values == ack.values
+        tokens = {"cabin": "0" * 24}
+        await rows.transaction(lambda tx: actions.ask_all(tx, tokens, NewCommand(op=Op.PING), NOW))
+        assert len(await reads.commands(rows, state=CommandState.SENT)) == 1

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.integration.dispatch_world import NOW, POLICY, Floor
+from tests.servers.rows import with_tables
 from tieline.adapters.sql.outbox import OUTBOX
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.errors import Conflict, NotFound, Refused
@@ -33,8 +34,7 @@ LONG_AGO = datetime(1, 1, 1, 1, tzinfo=UTC)
 @pytest.fixture
 async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
     clock = VirtualClock(NOW)
-    async with SqliteRows(tmp_path / "rows.sqlite", clock) as rows:
-        await rows.migrate()
+    async with SqliteRows(with_tables(tmp_path / "rows.sqlite"), clock) as rows:
         floor = Floor(rows, clock)
         await floor.add_program(NewProgram("peak", "Peak"))
         yield floor

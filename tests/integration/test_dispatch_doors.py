@@ -9,6 +9,7 @@ from litestar import Litestar
 from litestar.di import Provide
 
 from tests.integration.dispatch_world import NOW, Floor
+from tests.servers.rows import with_tables
 from tieline import doors
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.time import VirtualClock, iso
@@ -19,8 +20,7 @@ from tieline.dispatch.routes import ROUTES
 @pytest.fixture
 async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
     clock = VirtualClock(NOW)
-    async with SqliteRows(tmp_path / "rows.sqlite", clock) as rows:
-        await rows.migrate()
+    async with SqliteRows(with_tables(tmp_path / "rows.sqlite"), clock) as rows:
         floor = Floor(rows, clock)
         await floor.add_program(NewProgram("peak", "Peak"))
         yield floor

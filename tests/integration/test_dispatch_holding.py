@@ -3,15 +3,12 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from tests.integration.dispatch_world import NOW, POLICY, Floor
-from tieline.adapters.sql.postgres import PostgresRows
-from tieline.adapters.sql.sqlite import SqliteRows
+from tests.servers.rows import rows_at
 from tieline.base.errors import Conflict, NotFound, Refused
 from tieline.base.time import VirtualClock
 from tieline.dispatch import publishing, reads
@@ -34,17 +31,10 @@ AT_ONCE = Rules(return_s=0)
 MINUTE = timedelta(minutes=1)
 
 
-def opened(place: str, clock: VirtualClock) -> AbstractAsyncContextManager[SqliteRows | PostgresRows]:
-    return PostgresRows(place, clock) if place.startswith("postgresql:") else SqliteRows(Path(place), clock)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def floor(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Floor]:
-    kept = tmp_path / "rows.sqlite"
-    place = str(kept) if request.param == "sqlite" else str(request.getfixturevalue("postgres_database"))
+@pytest.fixture
+async def floor(tables: str) -> AsyncIterator[Floor]:
     clock = VirtualClock(NOW)
-    async with opened(place, clock) as rows:
-        await rows.migrate()
+    async with rows_at(tables, clock) as rows:
         floor = Floor(rows, clock, loads=("ev", "dryer"))
         await floor.add_program(NewProgram("peak", "Peak", rules=AT_ONCE))
         yield floor

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.servers.rows import with_tables
 from tieline.adapters.series import DeltaSeries
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.names import power_series, sheddable_series
 from tieline.base.series import Flag, readings
 from tieline.base.time import VirtualClock
-from tieline.dispatch.measuring import HeldSpan, Readings
+from tieline.dispatch.measuring import EARLIER, REMEMBERED, HeldSpan, Readings
 from tieline.registry import actions as registry
 from tieline.registry.model import Kind, NewResource, NewSite, NewVen
 
@@ -42,8 +43,7 @@ class Meters:
 @pytest.fixture
 async def meters(tmp_path: Path) -> AsyncIterator[Meters]:
     clock, series = VirtualClock(NOW), DeltaSeries.in_folder(tmp_path / "series")
-    async with SqliteRows(tmp_path / "rows.sqlite", clock) as rows:
-        await rows.migrate()
+    async with SqliteRows(with_tables(tmp_path / "rows.sqlite"), clock) as rows:
         for home in HOMES:
             ev = NewResource(resource_id="ev", name="EV", kind=Kind.EV, rated_kw=7.0, sheddable=True)
             fridge = NewResource(resource_id="fridge", name="Fridge", kind=Kind.REFRIGERATOR, rated_kw=0.2)
@@ -79,7 +79,18 @@ async def test_looking_again_and_starting_anew_see_the_same(meters: Meters) -> N
     again, anew = await one.measure(later, held), await Readings(meters.rows, meters.series, 300).measure(later, held)
     assert again.running.minutes.tolist() == anew.running.minutes.tolist() == [61, 61, 61]
     assert np.array_equal(again.running.kw, anew.running.kw)
-    assert np.array_equal(again.persistence.shares, anew.persistence.shares)
+    assert np.array_equal(again.counterfactual.shares, anew.counterfactual.shares)
+
+
+async def test_habits_of_the_hours_before_are_read_look_by_look_while_nobody_is_held(meters: Meters) -> None:
+    for hours, kw in ((7, 0.0), (6, 6.6), (5, 0.0)):
+        await meters.draw(NOW - 60 * hours * MINUTE, 60, kw)
+    calm, busy = (Readings(meters.rows, meters.series, 300) for _ in range(2))
+    for _ in range(EARLIER // REMEMBERED):
+        found = await calm.measure(NOW, [])
+    assert found.counterfactual.traces.run_min[-1].tolist() == [60.0] * 3
+    found = await busy.measure(NOW, [HeldSpan(("home-0", "ev"), NOW - 30 * MINUTE, None)])
+    assert np.isnan(found.counterfactual.traces.run_min[-1]).all()
 
 
 async def test_nobody_heard_of_is_nobody(meters: Meters) -> None:

@@ -26,13 +26,9 @@ from tieline.identity.enrolment import requested
 from tieline.ven import certificates
 from tieline.ven.client import Client
 from tieline.ven.door import EnrolledDoor
+from tieline.ven.durable import write_durably
 from tieline.wires.enrolment import Enrolment, NewEnrolment, Renewal, renewal_text
 from tieline.wires.mqtt.messages import FROM_VEN, TO_VEN
-
-
-@pytest.fixture(scope="module")
-def authorities(tmp_path_factory: pytest.TempPathFactory) -> Authorities:
-    return Authorities(tmp_path_factory.mktemp("authorities"))
 
 
 @pytest.fixture
@@ -277,7 +273,7 @@ async def test_it_is_kept_renewed_when_two_thirds_of_its_life_are_over(office: O
         assert device.enrolment == first
         async with asyncio.timeout(30):
             while device.enrolment == first:
-                await clock.advance(3600)
+                await clock.advance(6 * 3600)
                 await asyncio.sleep(0.01)
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
@@ -289,7 +285,7 @@ async def test_a_disk_that_is_full_for_a_while_is_waited_for(
     office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     device, clock = await office.enrolled(), office.world.clock
-    first, write, failures = device.enrolment, certificates._write, 2
+    first, write, failures = device.enrolment, write_durably, 2
 
     def full(path: Path, data: bytes) -> None:
         nonlocal failures
@@ -298,7 +294,7 @@ async def test_a_disk_that_is_full_for_a_while_is_waited_for(
             raise OSError(errno.ENOSPC, "No space left on device")
         write(path, data)
 
-    monkeypatch.setattr(certificates, "_write", full)
+    monkeypatch.setattr(certificates, "write_durably", full)
     async with office.caller() as client:
         keeping = asyncio.create_task(device.keep_renewed(client))
         async with asyncio.timeout(30):

@@ -11,6 +11,7 @@ from aiomqtt.exceptions import MqttConnectError
 
 from tests.integration.identity_world import World
 from tests.servers.nats import free_port
+from tests.servers.rows import with_tables
 from tieline.adapters.nats.callout import AuthCallout
 from tieline.adapters.nats.connection import connect
 from tieline.adapters.nats.mqtt import MqttPublisher
@@ -68,8 +69,7 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
     await server.start()
     connection = await connect([server.url], user=server.user, password=server.password)
     publisher = MqttPublisher(server.mqtt_host, server.mqtt_port, user=server.user, password=server.password)
-    async with publisher, SqliteRows(tmp_path / "rows.sqlite", clock) as rows:
-        await rows.migrate()
+    async with publisher, SqliteRows(with_tables(tmp_path / "rows.sqlite"), clock) as rows:
         door = Door(World(rows, clock), server, publisher)
         door.violations = violations
         await door.prepare()

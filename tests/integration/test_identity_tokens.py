@@ -3,9 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,10 +11,9 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from tests.integration.identity_world import NOW, AnyRows, World
+from tests.integration.identity_world import NOW, World
+from tests.servers.rows import rows_at
 from tieline.adapters.sql.outbox import OUTBOX
-from tieline.adapters.sql.postgres import PostgresRows
-from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.errors import Conflict, NotFound, Unauthenticated
 from tieline.base.time import VirtualClock
 from tieline.identity import actions, reads
@@ -30,22 +27,10 @@ from tieline.wires.openadr31.auth import AuthError, AuthFault, TokenResponse
 HOUR = 3600
 
 
-def opened(place: str, clock: VirtualClock) -> AbstractAsyncContextManager[AnyRows]:
-    return PostgresRows(place, clock) if place.startswith("postgresql:") else SqliteRows(Path(place), clock)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return str(tmp_path / "rows.sqlite")
-    return str(request.getfixturevalue("postgres_database"))
-
-
 @pytest.fixture
-async def world(place: str) -> AsyncIterator[World]:
+async def world(tables: str) -> AsyncIterator[World]:
     clock = VirtualClock(NOW)
-    async with opened(place, clock) as rows:
-        await rows.migrate()
+    async with rows_at(tables, clock) as rows:
         yield World(rows, clock)
 
 

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from litestar import Litestar
 from litestar.di import Provide
 
+from tests.servers.rows import rows_at
 from tieline import doors
 from tieline.adapters.sql.outbox import OUTBOX
 from tieline.adapters.sql.postgres import PostgresRows
@@ -49,16 +49,10 @@ def outcomes(report: Any) -> list[tuple[int, str]]:
     return [(line["row"], line["outcome"]) for line in report["items"]]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+@pytest.fixture
+async def world(tables: str) -> AsyncIterator[World]:
     clock: Any = VirtualClock(NOW)
-    rows: SqliteRows | PostgresRows
-    if request.param == "sqlite":
-        rows = SqliteRows(tmp_path / "rows.sqlite", clock)
-    else:
-        rows = PostgresRows(request.getfixturevalue("postgres_database"), clock)
-    async with rows:
-        await rows.migrate()
+    async with rows_at(tables, clock) as rows:
         provided = {
             "rows": Provide(lambda: rows, sync_to_thread=False),
             "clock": Provide(lambda: clock, sync_to_thread=False),

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.servers.rows import with_tables
 from tieline.adapters.nats import sessions
 from tieline.adapters.nats.sessions import Sessions
 from tieline.adapters.sql.sqlite import SqliteRows
@@ -23,8 +24,7 @@ NOW = datetime(2026, 7, 15, 17, tzinfo=UTC)
 
 @pytest.fixture
 async def rows(tmp_path: Path) -> AsyncIterator[SqliteRows]:
-    async with SqliteRows(tmp_path / "rows.sqlite", VirtualClock(NOW)) as rows:
-        await rows.migrate()
+    async with SqliteRows(with_tables(tmp_path / "rows.sqlite"), VirtualClock(NOW)) as rows:
         yield rows
 
 

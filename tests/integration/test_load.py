@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from litestar import Litestar
 from litestar.di import Provide
 
+from tests.servers.rows import with_tables
 from tieline import doors
 from tieline.adapters.blobs import ObjectBlobs
 from tieline.adapters.series import DeltaSeries
@@ -65,8 +66,7 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     clock, series = VirtualClock(START), DeltaSeries.in_folder(tmp_path / "series")
-    async with SqliteRows(tmp_path / "rows.sqlite", clock) as rows:
-        await rows.migrate()
+    async with SqliteRows(with_tables(tmp_path / "rows.sqlite"), clock) as rows:
         yield World(rows, series, ObjectBlobs.folder(tmp_path / "blobs"), clock)
     await series.close()
 
@@ -212,10 +212,9 @@ async def test_a_file_shows_its_quarantined_rows(world: World) -> None:
         assert (await door.get("/v1/files/none")).status_code == NotFound.status
 
 
-async def test_the_record_is_the_same_on_postgresql(tmp_path: Path, postgres_database: str) -> None:
+async def test_the_record_is_the_same_on_postgresql(tmp_path: Path, postgres_tables: str) -> None:
     clock, series = VirtualClock(START), DeltaSeries.in_folder(tmp_path / "series")
-    async with PostgresRows(postgres_database, clock) as rows:
-        await rows.migrate()
+    async with PostgresRows(postgres_tables, clock) as rows:
         world = World(rows, series, ObjectBlobs.folder(tmp_path / "blobs"), clock)
         files = [(await world.ons(value, "dear")).file for value in range(3)]
         listed = await reads.files(rows, q="DAY", limit=2)

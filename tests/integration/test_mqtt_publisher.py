@@ -43,14 +43,14 @@ async def retained(server: NatsServer, number: int) -> dict[str, bytes]:
 async def test_what_is_said_to_a_fleet_at_once_is_all_confirmed_and_kept(nats_server: NatsServer) -> None:
     said = {f"ven/cmd/home-{n}": str(n).encode() for n in range(FLEET)}
     async with publisher_at(nats_server) as publisher:
-        await asyncio.gather(*(publisher.publish(topic, payload) for topic, payload in said.items()))
+        await publisher.publish_all(list(said.items()))
     assert await retained(nats_server, FLEET) == said
 
 
 async def test_what_a_dying_broker_has_not_confirmed_is_said_again(nats_server: NatsServer, tmp_path: Path) -> None:
     said = {f"ven/cmd/home-{n}": str(n).encode() for n in range(FLEET)}
     async with publisher_at(nats_server) as publisher:
-        saying = asyncio.gather(*(publisher.publish(topic, payload) for topic, payload in said.items()))
+        saying = asyncio.ensure_future(publisher.publish_all(list(said.items())))
         await asyncio.sleep(0.05)
         os.kill(int((tmp_path / "nats" / "nats-server.pid").read_text()), signal.SIGKILL)
         await saying

@@ -39,10 +39,9 @@ EVENTS_AND_REPORTS = msgspec.structs.replace(EVERYTHING, objects=(ObjectType.EVE
 RESOURCES_AND_VENS = msgspec.structs.replace(EVERYTHING, objects=(ObjectType.RESOURCE, ObjectType.VEN))
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def office(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Office]:
-    database = "" if request.param == "sqlite" else str(request.getfixturevalue("postgres_database"))
-    async with opened(tmp_path, database) as office:
+@pytest.fixture
+async def office(tables: str, tmp_path: Path) -> AsyncIterator[Office]:
+    async with opened(tmp_path, tables) as office:
         yield office
 
 
@@ -207,7 +206,7 @@ async def test_what_waits_for_a_client_when_it_is_revoked_is_not_delivered(offic
             await office.told(WEBHOOKS)
         assert len(await office.queue()) == 2
         await office.do(lambda tx, now: identity.revoke_client(tx, "home", now))
-        courier = Courier(office.rows, sender, office.wall, subscriptions.bearers, Policy())
+        courier = Courier(office.rows, sender, office.clock, subscriptions.bearers, Policy())
         working = asyncio.create_task(courier.run())
         async with asyncio.timeout(20):
             while (await office.rows.read(webhooks.backlog)).waiting:
@@ -290,7 +289,7 @@ async def test_a_reading_is_told_by_webhook_where_somebody_wants_to_know(office:
     await office.view.load(fresh=True)
     event = office.view.events.get(event_id)
     assert event is not None
-    read = Readings(office.log, office.view, office.wall)
+    read = Readings(office.log, office.view, office.clock)
     await read(event)
     assert await office.log.last("news.openadr.event.read") is None
 

@@ -14,6 +14,7 @@ from litestar import Litestar
 
 from tests.integration.identity_world import World
 from tests.integration.notifier_world import Office, opened
+from tests.servers.rows import with_tables
 from tieline.adapters.nats.callout import AuthCallout
 from tieline.adapters.nats.connection import connect
 from tieline.base.time import RatedClock, VirtualClock
@@ -88,7 +89,7 @@ class Reception:
 
 @pytest.fixture
 async def reception(tmp_path: Path) -> AsyncIterator[Reception]:
-    async with opened(tmp_path) as office:
+    async with opened(tmp_path, str(with_tables(tmp_path / "rows.sqlite"))) as office:
         broker = Broker([f"mqtt://{office.server.mqtt_host}:{office.server.mqtt_port}"])
         found = Reception(office, World(office.rows, VirtualClock(RatedClock().now())), broker)
         await found.add("bl", Role.BL)

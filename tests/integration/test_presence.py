@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from tests.integration.floods import flooding
 from tests.servers.devices import device_door, secret
+from tests.servers.rows import with_tables
 from tieline.adapters.blobs import ObjectBlobs
 from tieline.adapters.nats.connection import connect
 from tieline.adapters.nats.log import NatsLog
@@ -113,8 +114,7 @@ def cut(client: aiomqtt.Client) -> None:
 async def world(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[World]:
     clock = VirtualClock(START)
     connection = await connect([nats_server.url], user=nats_server.user, password=nats_server.password)
-    async with SqliteRows(tmp_path / "rows.sqlite", clock) as rows, device_door(nats_server):
-        await rows.migrate()
+    async with SqliteRows(with_tables(tmp_path / "rows.sqlite"), clock) as rows, device_door(nats_server):
         log = await NatsLog.open(connection)
         await log.prepare(SUBJECT, group=GROUP)
         world = World(nats_server, log, rows, ObjectBlobs.folder(tmp_path / "blobs"), clock)

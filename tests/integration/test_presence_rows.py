@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.servers.rows import AnyRows, rows_at
 from tieline.adapters.blobs import ObjectBlobs
-from tieline.adapters.sql.postgres import PostgresRows
-from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.time import Span, VirtualClock
 from tieline.ports import Entry
 from tieline.registry import actions as registry
@@ -29,19 +28,12 @@ from tieline.telemetry.statistics.model import Step
 BEAT = b'{"online":true}'
 START = datetime(2026, 7, 15, 12, tzinfo=UTC)
 EARLY = START - timedelta(days=1)
-AnyRows = SqliteRows | PostgresRows
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def rows(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AnyRows]:
+@pytest.fixture
+async def rows(tables: str) -> AsyncIterator[AnyRows]:
     clock = VirtualClock(START)
-    made: AnyRows
-    if request.param == "sqlite":
-        made = SqliteRows(tmp_path / "rows.sqlite", clock)
-    else:
-        made = PostgresRows(request.getfixturevalue("postgres_database"), clock)
-    async with made:
-        await made.migrate()
+    async with rows_at(tables, clock) as made:
         for n in (1, 2, 3):
             new = NewVen(f"home-{n}", f"home-{n}", site=NewSite(f"site-{n}", "S", "UTC"))
             await registry.register_ven(made, clock, new)

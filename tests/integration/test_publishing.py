@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.integration.dispatch_world import metered_now
+from tests.servers.rows import with_tables
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.errors import Conflict, NotFound
 from tieline.base.time import VirtualClock
@@ -61,8 +62,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with SqliteRows(tmp_path / "rows.sqlite", VirtualClock(NOW)) as rows:
-        await rows.migrate()
+    async with SqliteRows(with_tables(tmp_path / "rows.sqlite"), VirtualClock(NOW)) as rows:
         yield Desk(rows)
 
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.integration.floods import flooding
+from tests.servers.rows import with_tables
 from tieline.adapters.blobs import ObjectBlobs
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.time import VirtualClock
@@ -60,8 +61,7 @@ class Delivery:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     clock = VirtualClock(NOW)
-    async with SqliteRows(tmp_path / "rows.sqlite", clock) as rows:
-        await rows.migrate()
+    async with SqliteRows(with_tables(tmp_path / "rows.sqlite"), clock) as rows:
         yield World(rows, ObjectBlobs.folder(tmp_path / "refused"), clock)
 
 

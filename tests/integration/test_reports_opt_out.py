@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.dispatch_world import metered_now
 from tests.integration.reports_world import HOUR, STATE, World, state, world_in
+from tieline.base.time import iso
 from tieline.dispatch import actions, publishing, reads
 from tieline.dispatch.dispatcher import Dispatcher
 from tieline.dispatch.holding import Circle, look
@@ -60,7 +61,11 @@ class Fleet:
         await self.world.do(lambda tx: publishing.add_program(tx, NewProgram("peak", "Peak"), now))
         return self
 
-    async def _speak(self, topic: str, payload: bytes) -> None:
+    async def _speak(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        for topic, payload in messages:
+            self._hear(topic, payload)
+
+    def _hear(self, topic: str, payload: bytes) -> None:
         ven_id, command = topic.rpartition("/")[2], msgspec.json.decode(payload, type=Command)
         now = self.world.clock.now()
         self.spoken.append((now, ven_id, command))
@@ -195,6 +200,25 @@ async def test_who_opts_out_while_it_acts_is_replaced_and_still_restored(large_f
     await fleet.pass_time(40 * 60)
     assert {one.state for one in await fleet.rows(event_id)} == {RowState.RESTORED}
     assert [command.op for _, ven_id, command in fleet.spoken if ven_id == acting[0].ven_id][-1] is Op.RESTORE
+
+
+async def test_who_opts_out_of_a_later_interval_is_held_until_then(large_fleet: Fleet) -> None:
+    fleet = large_fleet
+    event_id = await fleet.call(4.0, minutes=30)
+    await fleet.pass_time(400)
+    evs = {ven_id: fleet.loads[ven_id, "EV"] for ven_id in fleet.clients}
+    ven_id = next(one.ven_id for one in await fleet.rows(event_id) if one.resource_id == evs[one.ven_id])
+    from_at = fleet.world.clock.now() + timedelta(minutes=5)
+    said = state("EV", "IDLE_OPTED_OUT")
+    said["intervals"][0]["intervalPeriod"] = {"start": iso(from_at), "duration": "PT10M"}
+    await fleet.world.report(event_id, fleet.clients[ven_id], said, payloadDescriptors=[STATE], reportName="on holiday")
+    await fleet.world.take()
+    row = await fleet.row(event_id, ven_id, "EV")
+    assert (row.state, row.opted_out_from_at) == (RowState.METERED, from_at)
+    await fleet.pass_time(330)
+    row = await fleet.row(event_id, ven_id, "EV")
+    assert (row.state, row.cause.endswith("IDLE_OPTED_OUT (on holiday)")) == (RowState.RESTORED, True)
+    assert sum(one.planned_kw for one in await fleet.rows(event_id) if one.state in HELD) >= 3.95
 
 
 async def test_others_on_their_way_count_before_more_are_called(large_fleet: Fleet) -> None:

@@ -229,8 +229,8 @@ async def test_two_processes_that_are_lent_the_same_take_it_once(world: World) -
     ]
 
 
-async def test_it_is_all_the_same_on_postgresql(tmp_path: Path, postgres_database: str) -> None:
-    async with world_on_postgres(postgres_database, tmp_path) as world:
+async def test_it_is_all_the_same_on_postgresql(tmp_path: Path, postgres_tables: str) -> None:
+    async with world_on_postgres(postgres_tables, tmp_path) as world:
         vens = [await world.ven(f"c{n}", "HVAC") for n in range(3)]
         event_id = await world.event(HOURLY, ReportDescriptor(payload_type="USAGE", frequency=0))
         await world.clock.advance(2.1 * 3600)

@@ -13,11 +13,6 @@ from tieline.identity import actions
 from tieline.identity.model import Denied
 
 
-@pytest.fixture(scope="module")
-def authorities(tmp_path_factory: pytest.TempPathFactory) -> Authorities:
-    return Authorities(tmp_path_factory.mktemp("authorities"))
-
-
 @pytest.fixture
 async def office(tmp_path: Path, authorities: Authorities) -> AsyncIterator[Office]:
     async with running(tmp_path, authorities, **CERTIFIED) as office:

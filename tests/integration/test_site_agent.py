@@ -1,18 +1,23 @@
 """The whole agent at a site, with a broker and without: it tells, obeys, guards, remembers; its owner has a say."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.integration.site_world import NOW, Site, SmallPlatform, until
 from tests.servers.nats import free_port
 from tieline.adapters.nats.server import NatsServer
 from tieline.base.errors import Refused, Unready
+from tieline.base.time import RatedClock, iso
+from tieline.cli import main
 from tieline.ven.agent.agent import run
 from tieline.ven.agent.configuration import read
-from tieline.wires.mqtt.messages import ACK, LOADS, METER, PRESENCE, LoadState, Op, TwinDelta
+from tieline.wires.mqtt.messages import ACK, LOADS, METER, PRESENCE, Limit, LoadState, Op, OptOut, TwinDelta
 
 NOBODY = f'{{ url = "http://127.0.0.1:{free_port()}/" }}'
 GONE = f'{{ type = "http", hold = {NOBODY}, free = {NOBODY} }}'
@@ -36,8 +41,8 @@ async def test_it_tells_what_is_drawn_and_that_it_is_there(site: Site, platform:
     boiler = platform.load("boiler")
     assert boiler is not None
     assert (boiler.power_kw, boiler.sheddable_kw, boiler.state) == (3.0, 3.0, LoadState.ON)
-    assert platform.heard[PRESENCE][0]["online"]
-    assert not platform.heard[PRESENCE][-1]["online"]
+    assert platform.heard[PRESENCE][0].online
+    assert not platform.heard[PRESENCE][-1].online
     assert platform.twin()["loads"]["car"] == {"online": True, "trouble": ""}
 
 
@@ -173,7 +178,7 @@ async def test_an_owner_opts_out_of_an_event_and_is_free_at_once(site: Site, pla
 async def test_an_owner_opts_out_of_everything_until_tomorrow_and_in_again(site: Site, platform: SmallPlatform) -> None:
     async with site.agent():
         assert await site.press("/opt-out-of-all") == 303
-        assert (await site.state())["out_until"]
+        assert (await site.state())["standing"]
         await platform.ask()
         await until(lambda: platform.acks)
         assert platform.acks[-1][1] == "opted_out"
@@ -182,6 +187,55 @@ async def test_an_owner_opts_out_of_everything_until_tomorrow_and_in_again(site:
         await platform.ask()
         await until(lambda: len(platform.acks) > 1)
         assert platform.acks[-1][1] == "accepted"
+
+
+async def test_an_owner_opts_out_of_one_load_from_a_time_on_by_the_command_line(
+    site: Site, platform: SmallPlatform
+) -> None:
+    async with site.agent():
+        command = await platform.ask(limits=[Limit("boiler", 0.5), Limit("car", 0.0)])
+        await until(lambda: platform.acks)
+        from_at = command.issued_at + timedelta(seconds=2)
+        said = ["--event", command.event_id, "--load", "boiler", "--from", iso(from_at), "--reason", "guests"]
+        await told(site, "opt-out", *said)
+        await until(lambda: len(platform.heard[ACK]) > 1)
+        ack = platform.heard[ACK][-1]
+        assert (ack.command_id, ack.answer) == (command.command_id, "accepted")
+        assert ack.opt_outs == [OptOut("boiler", from_at, reason="guests")]
+        await until(lambda: is_free(site))
+        assert NOW() >= from_at
+        state = await site.state()
+        assert state["asked"][0]["loads"] == ["car"]
+        assert await told(site, "opt-out", "--event", "none") == 2
+        await told(site, "opt-in")
+
+
+async def told(site: Site, *words: str) -> int:
+    """What the command line ends with."""
+    command, *options = words
+    said = ["ven", command, str(site.file), *options]
+    return await asyncio.to_thread(lambda: CliRunner().invoke(main, said).exit_code)
+
+
+# --- a clock that is off ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hours", [3, -3])
+async def test_a_clock_that_is_hours_off_is_set_right_by_the_platforms(
+    site: Site, platform: SmallPlatform, hours: int
+) -> None:
+    off = timedelta(hours=hours)
+    async with site.agent(RatedClock(wall=lambda: time.time() + off.total_seconds())):
+        command = await platform.ask(seconds=3)
+        await until(lambda: platform.acks)
+        assert platform.acks == [(command.command_id, "accepted")]
+        await until(lambda: is_free(site))
+        assert command.end_at
+        assert NOW() >= command.end_at
+        await until(lambda: platform.samples and platform.heard[PRESENCE])
+        stamps = [platform.samples[-1].at, platform.heard[PRESENCE][-1].at]
+        assert all(abs(at - NOW()) < timedelta(minutes=2) for at in stamps)
+        await until(lambda: abs(platform.twin().get("clock_off_s", 0) - hours * 3600) < 5)
 
 
 # --- the home's broker ------------------------------------------------------------------------------------------------

@@ -11,8 +11,11 @@ import pytest
 
 from tests.servers.nats import free_port
 from tieline.ven.agent.decision import Why
-from tieline.ven.agent.page import AskedView, LoadView, Owner, Page, View
-from tieline.ven.agent.serving import MOST_CALLS, Server
+from tieline.ven.agent.page import LARGEST_FORM, MOST_CALLS, AskedView, LoadView, Owner, Page, View
+from tieline.ven.agent.schedule import Standing
+from tieline.ven.agent.wish import Wish
+from tieline.ven.serving import Server
+from tieline.wires.mqtt.messages import OptOut
 
 NOW = datetime(2026, 7, 14, 18, 30, tzinfo=UTC)  # 19:30 in Lisbon
 LISBON = ZoneInfo("Europe/Lisbon")
@@ -25,8 +28,8 @@ class House:
     def __init__(self) -> None:
         self.done: list[tuple[str, object]] = []
         self.broken = False
-        self.out_until: datetime | None = None
-        self.page = Page(self.view, Owner(self.opt_out, self.opt_out_of_all, self.opt_in), LISBON, ["Cabin.local"])
+        self.standing: list[Standing] = []
+        self.page = Page(self.view, Owner(self.opt_out, self.opt_in), LISBON, ["Cabin.local"])
         self.port = free_port()
 
     async def view(self) -> View:
@@ -42,20 +45,25 @@ class House:
                 LoadView("car", "ev", None, None, None, f"no answer from {EVIL}"),
             ],
             asked=[
-                AskedView("event:peak", f"boiler {EVIL}", True, NOW, NOW + timedelta(minutes=15)),
+                AskedView(
+                    "event:peak",
+                    f"boiler {EVIL}",
+                    True,
+                    NOW,
+                    NOW + timedelta(minutes=15),
+                    ["boiler", EVIL],
+                    [OptOut("boiler", NOW + timedelta(minutes=5), reason=EVIL)],
+                ),
                 AskedView("event:later", "car", False, NOW + timedelta(days=1), NOW + timedelta(days=1, hours=1)),
                 AskedView("load:car", "car", True, None, None),
             ],
-            out_until=self.out_until,
+            standing=self.standing,
             waiting=7,
             trouble="no route",
         )
 
-    async def opt_out(self, subject: str) -> None:
-        self.done.append(("opt_out", subject))
-
-    async def opt_out_of_all(self, until: datetime) -> None:
-        self.done.append(("opt_out_of_all", until))
+    async def opt_out(self, wish: Wish) -> None:
+        self.done.append(("opt_out", wish))
 
     async def opt_in(self) -> None:
         self.done.append(("opt_in", None))
@@ -64,7 +72,8 @@ class House:
 @pytest.fixture
 async def house() -> AsyncIterator[House]:
     made = House()
-    async with Server(made.page.answer).listening("127.0.0.1", made.port):
+    server = Server(made.page.answer, "the page", largest_body=LARGEST_FORM, most_calls=MOST_CALLS)
+    async with server.listening("127.0.0.1", made.port):
         yield made
 
 
@@ -111,14 +120,38 @@ async def test_its_buttons_do_what_they_say(browser: httpx.AsyncClient, house: H
     for path, more in (("/opt-out", {"subject": "event:peak"}), ("/opt-out-of-all", {}), ("/opt-in", {})):
         reply = await browser.post(path, data={"token": given, **more})
         assert (reply.status_code, reply.headers["location"]) == (303, "/")
-    tomorrow = datetime(2026, 7, 15, tzinfo=LISBON)
-    assert house.done == [("opt_out", "event:peak"), ("opt_out_of_all", tomorrow), ("opt_in", None)]
+    assert house.done == [("opt_out", Wish("event:peak")), ("opt_out", Wish()), ("opt_in", None)]
+
+
+async def test_an_opt_out_may_be_in_part_from_a_time_on_and_say_why(browser: httpx.AsyncClient, house: House) -> None:
+    part = {"load": "boiler", "from": "19:40", "keep_kw": "1.5", "reason": " guests "}
+    await browser.post("/opt-out", data={"token": await token(browser), "subject": "event:peak", **part})
+    at = datetime(2026, 7, 14, 19, 40, tzinfo=LISBON)
+    assert house.done == [("opt_out", Wish("event:peak", "boiler", at, 1.5, "guests"))]
+    await browser.post("/opt-out-of-all", data={"token": await token(browser), "from": "07:00"})
+    assert house.done[-1] == ("opt_out", Wish(from_at=datetime(2026, 7, 15, 7, tzinfo=LISBON)))
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "said"),
+    [("from", "25:00", "no time of the day"), ("from", "soon", "RFC 3339"), ("keep_kw", "-1", "no power"),
+     ("keep_kw", "nan", "no power")],
+)  # fmt: skip
+async def test_what_cannot_be_meant_is_told(
+    browser: httpx.AsyncClient, house: House, field: str, text: str, said: str
+) -> None:
+    reply = await browser.post("/opt-out-of-all", data={"token": await token(browser), field: text})
+    assert (reply.status_code, house.done) == (422, [])
+    assert said in reply.text
 
 
 async def test_who_opted_out_may_take_part_again(browser: httpx.AsyncClient, house: House) -> None:
     assert "Take part again" not in (await browser.get("/")).text
-    house.out_until = NOW + timedelta(hours=4)
-    assert "Take part again" in (await browser.get("/")).text
+    house.standing = [Standing(NOW + timedelta(hours=1), NOW + timedelta(hours=4), "car", EVIL)]
+    shown = (await browser.get("/")).text
+    assert "Take part again" in shown
+    assert "With car from 20:30 until 23:30" in shown
+    assert "<script" not in shown
 
 
 @pytest.mark.parametrize("given", ["", "wrong", "ö"])

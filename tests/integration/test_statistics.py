@@ -13,6 +13,7 @@ import pytest
 from litestar import Litestar
 from litestar.di import Provide
 
+from tests.servers.rows import with_tables
 from tieline import doors, metrics
 from tieline.adapters.nats.connection import connect
 from tieline.adapters.nats.log import NatsLog
@@ -135,8 +136,7 @@ async def world(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[World]
     clock = VirtualClock(START - timedelta(hours=1))
     connection = await connect([nats_server.url], user=nats_server.user, password=nats_server.password)
     series = DeltaSeries.in_folder(tmp_path / "series")
-    async with SqliteRows(tmp_path / "rows.sqlite", clock) as rows:
-        await rows.migrate()
+    async with SqliteRows(with_tables(tmp_path / "rows.sqlite"), clock) as rows:
         world = World(await NatsLog.open(connection), series, rows, clock)
         task = asyncio.create_task(world.tail.run())
         async with world.door:

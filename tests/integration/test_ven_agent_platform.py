@@ -41,8 +41,7 @@ class Site:
         self.ven = self._client("ven")
 
     def _client(self, role: str) -> Credentials:
-        made = self.platform.run("client", "add", role, "--role", role, "--json")
-        told = json.loads(made.stdout)
+        told = self.platform.told("client", "add", role, "--role", role)
         return Credentials(client_id=told["client_id"], secret=told["client_secret"])
 
     def hear(self, outlooks: Mapping[str, Outlook]) -> None:

@@ -17,6 +17,7 @@ from litestar.di import Provide
 from tests.integration.floods import flooding
 from tests.servers.devices import device_door, secret
 from tests.servers.nats import free_port
+from tests.servers.rows import with_tables
 from tieline import doors
 from tieline.adapters.nats.connection import connect
 from tieline.adapters.nats.documents import NatsDocuments
@@ -147,8 +148,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         for subject in mqtt.SUBJECTS:
             await log.prepare(subject, group=mqtt.GROUP)
         clock = VirtualClock(NOW)
-        rows = await stack.enter_async_context(SqliteRows(tmp_path / "rows.sqlite", clock))
-        await rows.migrate()
+        rows = await stack.enter_async_context(SqliteRows(with_tables(tmp_path / "rows.sqlite"), clock))
         yield World(server, log, rows, documents)
 
 

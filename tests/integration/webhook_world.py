@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -13,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.servers.receiver import Receiver, receiving
+from tests.servers.rows import AnyRows, rows_at
 from tieline.adapters.sql.outbox import OUTBOX
 from tieline.adapters.sql.postgres import PostgresRows
 from tieline.adapters.sql.sqlite import SqliteRows
@@ -31,17 +31,10 @@ POLICY = Policy()
 T = TypeVar("T")
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def rows(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteRows | PostgresRows]:
-    clock = VirtualClock(NOW)
-    kept: SqliteRows | PostgresRows = (
-        SqliteRows(tmp_path / "rows.sqlite", clock)
-        if request.param == "sqlite"
-        else PostgresRows(request.getfixturevalue("postgres_database"), clock)
-    )
-    async with kept:
-        await kept.migrate()
-        yield kept
+@pytest.fixture
+async def rows(tables: str) -> AsyncIterator[AnyRows]:
+    async with rows_at(tables, VirtualClock(NOW)) as rows:
+        yield rows
 
 
 class Severed:

@@ -14,7 +14,7 @@ from pyarrow import csv, parquet
 from tieline.base.errors import Refused
 from tieline.cli.baseline import baseline
 from tieline.settlement.baseline import wording
-from tieline.settlement.baseline.markets import CAISO_10_IN_10, PJM_4_OF_5, RULES, TAIPOWER_20, WEATHER
+from tieline.settlement.baseline.markets import CAISO_10_IN_10, LASTING_20, PJM_4_OF_5, RULES, TAIPOWER_20, WEATHER
 from tieline.settlement.baseline.rules import Rule
 
 DAYS = 40
@@ -88,4 +88,55 @@ def test_rules_in_words() -> None:
     assert "highest 4 of the nearest 5 (at least 4) weekdays" in wording.days(PJM_4_OF_5)
     assert wording.adjustment(TAIPOWER_20.adjust) == "plus the difference over 22:00 to 24:00, at least 0"
     assert "above 20 °C" in wording.average(WEATHER)
+    assert "as much of the difference as lasted" in wording.columns(LASTING_20)[2]
     assert all(all(wording.columns(rule)) for rule in RULES.values())
+
+
+# --- of a running platform --------------------------------------------------------------------------------------------
+
+SCORE = {
+    "rule": "lasting-20",
+    "kind": "business",
+    "days": 90,
+    "refused": 0.0,
+    "fleet_rrmse": 0.1,
+    "called_rrmse": 0.151,
+}
+ALARM = {"ven_id": "home-7", "trick": "load lifted in the adjustment window", "z": 7.5, "says": "before 4 events"}
+EVIDENCE = {"start_h": 17.0, "hours": 2.0, "vens": 6, "rule": "lasting-20", "says": "lasting-20 errs by 15.1 %"}
+MADE = {"proposal_id": "p-1", "asked_at": "2026-07-15T00:00:00Z", "state": "made", "done": 1.0, "refused": ""}
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, **last: object) -> list[tuple[str, str, object]]:
+    """A platform that is still at work when first looked at; what it was asked."""
+    waiting = {**MADE, "state": "asked", "done": 0.4, "evidence": None}
+    found = {**MADE, "evidence": {**EVIDENCE, "scores": [SCORE], "alarms": [ALARM]}, **last}
+    told, asked = [waiting, found], []
+
+    def ask(_url: str, _token: str | None, method: str, path: str, body: object = None, **_: object) -> object:
+        asked.append((method, path, body))
+        if path.endswith("baseline-proposals"):
+            return waiting if method == "POST" else {"items": [found], "next_cursor": None}
+        return told.pop(0)
+
+    monkeypatch.setattr("tieline.cli.baseline.ask", ask)
+    monkeypatch.setattr("tieline.cli.baseline.WAIT_S", 0)
+    return asked
+
+
+def test_a_proposal_is_waited_for_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answers(monkeypatch)
+    output = run("propose", "summer", "--days", "60").output
+    assert asked[0] == ("POST", "/v1/programs/summer/baseline-proposals", {"days": 60})
+    assert len(asked) == 3
+    for words in ("15.1%", "proposed: lasting-20 errs by 15.1 %", "home-7", "before 4 events"):
+        assert words in output
+    answers(monkeypatch)
+    assert json.loads(run("propose", "summer", "--json").output)["evidence"]["rule"] == "lasting-20"
+    assert "lasting-20" in run("proposals", "summer").output
+
+
+def test_a_proposal_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, state="refused", refused="too few days", evidence=None)
+    with pytest.raises(Refused, match="too few days"):
+        run("propose", "summer")

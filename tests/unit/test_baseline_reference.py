@@ -1,5 +1,6 @@
 """The engine against the same rules written out plainly: one meter, one day, one hour at a time."""
 
+import math
 from dataclasses import replace
 from datetime import date
 
@@ -12,16 +13,18 @@ from tests.unit.test_baseline_laws import METERS, fleets
 from tieline.settlement.baseline.adjusting import NO_LOAD_KW
 from tieline.settlement.baseline.days import candidates, kind_of
 from tieline.settlement.baseline.fleet import Event, Fleet
+from tieline.settlement.baseline.lasting import LEAST
 from tieline.settlement.baseline.markets import RULES
-from tieline.settlement.baseline.rules import Anchor, Exponential, How, Mean, Order, Pick, Rule, Window
+from tieline.settlement.baseline.rules import Anchor, Exponential, How, Lasting, Mean, Order, Pick, Rule, Window
 
 Load = dict[tuple[date, int], float]
 """What a meter drew, by day and hour, where it is known."""
 
 
 def hours_of(window: Window) -> range:
+    """Whole hours: of a shorter window, the one that it lies in."""
     start = {Anchor.START: START_H, Anchor.END: START_H + HOURS, Anchor.CLOCK: 0}[window.anchor]
-    return range(start + int(window.from_h), start + int(window.until_h))
+    return range(start + math.floor(window.from_h), start + math.ceil(window.until_h))
 
 
 def plainly(rule: Rule, load: Load, event_day: date, called: set[date], out: set[date]) -> list[float] | None:
@@ -50,7 +53,25 @@ def plainly(rule: Rule, load: Load, event_day: date, called: set[date], out: set
     if len(days) < pick.least:
         return None
     usual = {hour: usual_of(rule, pick, load, days, use, hour) for hour in during + beside}
+    if rule.lasting is not None:
+        return lasted(rule.lasting, load, event_day, days, during)
     return bounded(rule, [adjusted(rule, load, event_day, usual, hour) for hour in during])
+
+
+def lasted(rule: Lasting, load: Load, event_day: date, days: list[date], during: list[int]) -> list[float]:
+    """Ridge regression towards the shares, as numpy's least squares with a row more for each window."""
+    known = [[h for h in hours_of(window) if (event_day, h) in load] for window in rule.windows]
+    past = np.array([[np.mean([load[day, h] for h in hours]) if hours else 0.0 for hours in known] for day in days])
+    today = np.array([np.mean([load[event_day, h] for h in hours]) if hours else np.nan for hours in known])
+    apart = np.nan_to_num(today - past.mean(axis=0))
+    drawn = np.array([[load[day, hour] for hour in during] for day in days])
+    x = past - past.mean(axis=0)
+    variance = np.maximum(x.var(axis=0), LEAST * (past**2).mean(axis=0))
+    weight = np.diag(np.sqrt(np.where(variance > 0, rule.weighs * variance, 1.0)))
+    believed = weight @ np.array(rule.shares)
+    fit = [np.linalg.lstsq(np.vstack([x, weight]), np.append(y - y.mean(), believed), rcond=None)[0] for y in drawn.T]
+    seen = [*drawn.ravel(), *today[~np.isnan(today)]]
+    return [float(np.clip(y.mean() + apart @ b, min(seen), max(seen))) for y, b in zip(drawn.T, fit, strict=True)]
 
 
 def usual_of(rule: Rule, pick: Pick, load: Load, days: list[date], use: dict[date, float], hour: int) -> float:
@@ -114,4 +135,4 @@ def test_the_engine_does_what_the_rule_says(rule: Rule, given_: tuple[Fleet, Eve
         expected = plainly(rule, known(fleet, meter), at.day, called, out)
         assert (expected is None) == (meter in got.reasons)
         if expected is not None:
-            np.testing.assert_allclose(got.kw[meter], expected, rtol=1e-9)
+            np.testing.assert_allclose(got.kw[meter], expected, rtol=1e-7)

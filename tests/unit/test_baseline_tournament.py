@@ -1,8 +1,10 @@
 """How rules are scored, and how wide their intervals are."""
 
 import math
+from dataclasses import replace
 from datetime import date
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,9 +13,9 @@ from hypothesis import strategies as st
 from tests.unit.baseline_homes import event
 from tieline.settlement.baseline.fleet import Fleet
 from tieline.settlement.baseline.frame import Floats
-from tieline.settlement.baseline.intervals import followed, interval
+from tieline.settlement.baseline.intervals import Alike, followed, interval
 from tieline.settlement.baseline.markets import AEMO_OTHER, CAISO_10_IN_10, CONTROL_GROUP, DAY_BEFORE, WEATHER
-from tieline.settlement.baseline.scores import bias, cv_rmse, nmbe, rrmse, winner
+from tieline.settlement.baseline.scores import Score, bias, cv_rmse, nmbe, rrmse, winner
 from tieline.settlement.baseline.tournament import Trial, scores, trial
 
 RANDOM = np.random.default_rng(3)
@@ -134,3 +136,53 @@ def test_trials_of_different_fleets_are_one() -> None:
     assert isinstance(both, Trial)
     (whole, *_), (a, *_), (b, *_) = scores(both), scores(first), scores(second)
     assert whole.days == a.days + b.days
+
+
+# --- of those that are called -----------------------------------------------------------------------------------------
+
+
+def test_who_stands_high_has_the_interval_of_those_that_stood_as_high() -> None:
+    """Errors grow with how high a meter stands: a tenth of it, above or below."""
+    random = np.random.default_rng(0)
+    lift = random.gamma(1.0, 1.0, (40, 200))
+    errors = lift * random.uniform(-0.1, 0.1, lift.shape)
+    how_sure = Alike.of(errors, lift, np.where(np.arange(200) < 100, 0.1, 6.0), np.ones(200))
+    low, high = how_sure.each()
+    assert (high - low)[:100].max() < 0.1
+    assert (high - low)[100:].min() > 0.5
+    next_errors = np.where(np.arange(200) < 100, 0.1, 6.0) * random.uniform(-0.1, 0.1, 200)
+    assert ((low <= next_errors) & (next_errors <= high)).mean() > 0.85
+
+
+def test_the_sum_is_surer_than_its_parts_unless_they_err_together() -> None:
+    random = np.random.default_rng(1)
+    chance, common = random.normal(0, 1, (40, 100)), random.normal(0, 1, (40, 1))
+    lift, all_of_them = random.random((40, 100)), np.ones(100, bool)
+    apart = Alike.of(chance, lift, lift[0], np.ones(100)).together(all_of_them)
+    alike = Alike.of(chance + common, lift, lift[0], np.ones(100)).together(all_of_them)
+    assert apart[0] == -apart[1]
+    assert apart[1] < 30
+    assert alike[1] > 100
+
+
+def test_nobody_knows_how_sure_where_nothing_is_known() -> None:
+    unknown = np.full((5, 3), np.nan)
+    low, high = Alike.of(unknown, unknown, np.zeros(3), np.ones(3)).each()
+    assert np.isnan(low).all()
+    assert np.isnan(high).all()
+
+
+def test_days_of_calls_are_not_tried() -> None:
+    fleet = homes(12, 40)
+    called = np.zeros((12, 40), bool)
+    called[3, 30] = True
+    tried = trial(replace(fleet, called=called), [DAY_BEFORE], [event(day) for day in fleet.days])
+    assert np.argwhere(np.isnan(tried.actual_kw).any(axis=2)).tolist() == [[30, 3]]
+    assert tried.drawing.sum(axis=1).tolist() == [1] * 40
+
+
+def test_the_rule_for_those_that_are_called_goes_before_the_rule_for_all() -> None:
+    one = Score("a", "business", 9, 0.0, 0.5, 0.1, 0.0, 0.5, 0.0, 0.9, 1.0, called_rrmse=0.3, called_bias=-0.2)
+    other = msgspec.structs.replace(one, rule="b", fleet_rrmse=0.2, called_bias=0.04)
+    assert winner([one, other], "business") == other
+    assert winner([one, msgspec.structs.replace(other, called_bias=0.2)], "business") == one

@@ -6,8 +6,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieline.dispatch.calling import as_command, next_call
-from tieline.dispatch.model import WANTED, Event, EventState, LedgerRow, RowState, VenCall
+from tieline.dispatch.calling import Asked, as_command, next_call
+from tieline.dispatch.model import WANTED, Event, EventState, RowState, VenCall
 from tieline.wires.mqtt.messages import Answer, Op
 from tieline.wires.openadr31.messages import EventRequest
 
@@ -19,8 +19,8 @@ AGAIN = timedelta(seconds=30)
 states = st.lists(st.sampled_from(RowState), max_size=5)
 
 
-def rows(found: list[RowState]) -> list[LedgerRow]:
-    return [LedgerRow("hot", "home", f"load-{n}", state, 1.0, "", NOW) for n, state in enumerate(found)]
+def rows(found: list[RowState]) -> list[Asked]:
+    return [Asked(f"load-{n}", state, 0.0) for n, state in enumerate(found)]
 
 
 def say(last: VenCall | None, found: list[RowState], now: datetime) -> VenCall | None:

@@ -276,7 +276,7 @@ def _counted(told: Any) -> Counter[bytes]:
     return Counter(msgspec.json.encode(one) for one in told)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(worlds())
 def test_webhooks_are_called_for_exactly_those_who_may_know(world: World) -> None:
     calls = notices.calls(world.change, world.audience())
@@ -289,7 +289,7 @@ def test_webhooks_are_called_for_exactly_those_who_may_know(world: World) -> Non
         _check_own(world, one.notification, None if one.listener.business else one.listener.subscription.client_id)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(worlds())
 def test_topics_tell_exactly_those_who_may_know(world: World) -> None:
     messages = list(notices.messages(world.change, world.audience()))
@@ -314,7 +314,7 @@ def _check_own(world: World, told: m.Notification, client_id: str | None) -> Non
         assert not [one for one in TARGETS if f'"{one}"' in written and one not in viewer.grants]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(worlds(), st.data())
 def test_an_audience_hears_of_changes_late_and_again(world: World, data: st.DataObject) -> None:
     """Each VEN's and resource's last state counts, whatever comes in between and however often."""

@@ -181,12 +181,12 @@ def opted(name: str, *states: str) -> dict[str, Any]:
 
 def test_an_opt_out_is_of_a_load_or_of_all_of_a_vens() -> None:
     found = understood(report([opted("HVAC", "IDLE_OPTED_OUT")]))
-    assert [tuple(one) for one in found.opted_out] == [("home-1", ("hvac",), "IDLE_OPTED_OUT")]
+    assert [tuple(one) for one in found.opted_out] == [("home-1", ("hvac",), "IDLE_OPTED_OUT", None)]
     found = understood(report([opted("AGGREGATED_REPORT", "RUNNING_OPTED_OUT")]))
-    assert [tuple(one) for one in found.opted_out] == [("home-1", ("hvac", "ev"), "RUNNING_OPTED_OUT")]
+    assert [tuple(one) for one in found.opted_out] == [("home-1", ("hvac", "ev"), "RUNNING_OPTED_OUT", None)]
     bare = Home(home().ven, [])
     found = understood(report([opted("AGGREGATED_REPORT", "RUNNING_OPTED_OUT")]), homes=[bare])
-    assert [tuple(one) for one in found.opted_out] == [("home-1", ("AGGREGATED_REPORT",), "RUNNING_OPTED_OUT")]
+    assert [tuple(one) for one in found.opted_out] == [("home-1", ("AGGREGATED_REPORT",), "RUNNING_OPTED_OUT", None)]
 
 
 @pytest.mark.parametrize("states", [["NORMAL"], ["RUNNING_CURTAILED", "IDLE_NORMAL"], ["SGD_ERROR_CONDITION"], []])

@@ -61,7 +61,7 @@ SPANS = st.lists(
 STARTS = st.tuples(st.integers(0, 3), st.integers(0, 23))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(STARTS, SPANS)
 def test_energy_is_conserved_whatever_is_commanded(
     start: tuple[int, int], spans: list[tuple[int, tuple[set[int], float] | None]]
@@ -103,7 +103,7 @@ def test_a_battery_gives_back_what_it_took_less_its_losses(hour: int) -> None:
     assert moved > 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(STARTS, st.sampled_from([None, 0.0, 1.0, 4.0]))
 def test_no_limit_and_no_panel_is_exceeded(start: tuple[int, int], limit_kw: float | None) -> None:
     of = fleet(start[0], start[1])

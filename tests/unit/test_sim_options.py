@@ -36,7 +36,13 @@ def test_secrets_are_kept_for_their_owner_and_their_platform_only(tmp_path: Path
 
 
 @pytest.mark.parametrize(("controllable_kw", "target_kw"), [(402.0, 140.0), (3.0, 5.0)])
-async def test_the_first_event_is_two_minutes_ahead_for_a_third(controllable_kw: float, target_kw: float) -> None:
+async def test_the_first_event_is_two_minutes_ahead_for_a_third(
+    controllable_kw: float, target_kw: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the homes that are there are metered too."""
+    monkeypatch.setattr(story, "SETTLING_S", 0.01)
+    monkeypatch.setattr(story, "PATIENCE_S", 1)
+    stale = iter([10, 10, 1, 0])
     published: list[dict[str, Any]] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -44,7 +50,7 @@ async def test_the_first_event_is_two_minutes_ahead_for_a_third(controllable_kw:
             return httpx.Response(409, json={"detail": "it exists"})
         if request.url.path == "/v1/fleet":
             now = {"now_at": "2026-07-14T23:30:00Z", "controllable_kw": controllable_kw, "power_kw": 900.0}
-            return httpx.Response(200, json={**now, "vens": 10, "online": 9, "stale": 0, "shedding": 0})
+            return httpx.Response(200, json={**now, "vens": 10, "online": 9, "stale": next(stale), "shedding": 0})
         published.append(msgspec.json.decode(request.content))
         return httpx.Response(201, json={**published[0], "event_id": "e", "state": "scheduled"})
 
@@ -52,5 +58,6 @@ async def test_the_first_event_is_two_minutes_ahead_for_a_third(controllable_kw:
     async with Client("http://127.0.0.1", transport=httpx.MockTransport(answer)) as client:
         event = await story.first_event(client, clock)
     assert event.target_kw == target_kw
+    assert next(stale) == 0
     assert published[0]["start_at"] == "2026-07-14T23:33:00Z"
     assert published[0]["end_at"] == "2026-07-14T23:48:00Z"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tieline.ven import control
 from tieline.ven.control import HOLDING, Control, Snapshot
-from tieline.wires.mqtt.messages import Answer, Command, Limit, Op
+from tieline.wires.mqtt.messages import Answer, Command, Limit, Op, OptOut
 
 START = datetime(2026, 7, 14, 17, tzinfo=UTC)
 LOADS = ("hvac", "ev", "dryer")
@@ -319,6 +319,47 @@ def test_a_restart_makes_no_difference(commands: list[Command], when: int) -> No
             restarted = Control(LOADS).restored(kept)
         assert restarted.take(command, at(0)) == steady.take(command, at(0))
     assert holdings(restarted) == holdings(steady)
+
+
+OPT_OUT = st.builds(
+    lambda load, minute, kw: OptOut(load, None if minute is None else at(minute), kw),
+    LOAD | st.none(), st.integers(0, 120) | st.none(), KW | st.none(),
+)  # fmt: skip
+
+
+@given(several(ENDING | LASTING), several(ENDING | LASTING), st.lists(OPT_OUT, max_size=6))
+def test_an_opt_out_only_ever_frees_and_stands(
+    commands: list[Command], later: list[Command], opt_outs: list[OptOut]
+) -> None:
+    held, free = Control(LOADS), Control(LOADS)
+    for command in commands:
+        held.take(command, at(0))
+        free.take(command, at(0))
+    for out in opt_outs:
+        for subject in list(free.rulings):
+            free.opt_out(subject, out, at(0))
+    events = [command for command in later if command.op is Op.EVENT]
+    for command in events:
+        held.take(command, at(0))
+        free.take(command, at(0))
+    for minute in range(0, 160, 5):
+        asked, left = held.limits(at(minute)), free.limits(at(minute))
+        assert left.keys() <= asked.keys()
+        assert all(left[load] >= asked[load] for load in left)
+
+
+@given(st.lists(OPT_OUT, max_size=6), st.randoms(use_true_random=False))
+def test_in_whatever_order_opt_outs_are_said_they_come_to_the_same(opt_outs: list[OptOut], random: object) -> None:
+    mixed = opt_outs * 2
+    random.shuffle(mixed)  # type: ignore[attr-defined]
+    found = []
+    for said in (opt_outs, mixed):
+        control = Control(LOADS)
+        control.take(event(hvac=0.5, ev=1.0, dryer=0.0, end=150, expires=150), at(0))
+        for out in said:
+            control.opt_out("event:e-1", out, at(0))
+        found.append(holdings(control))
+    assert found[0] == found[1]
 
 
 @given(several(ENDING | LASTING))

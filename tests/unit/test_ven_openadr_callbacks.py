@@ -12,8 +12,7 @@ import pytest
 from tests.servers.nats import free_port
 from tieline.base.errors import Refused, Unready
 from tieline.base.time import VirtualClock
-from tieline.ven import Webhook
-from tieline.ven.openadr import callbacks
+from tieline.ven import Webhook, serving
 from tieline.ven.openadr.callbacks import Callbacks
 from tieline.vtn.webhooks import signing
 from tieline.vtn.webhooks.sender import Sender
@@ -166,15 +165,15 @@ async def test_what_is_not_http_is_let_go(receiver: Receiver) -> None:
 
 
 async def test_too_much_is_cut_off(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(callbacks, "LARGEST_BODY", 1000)
+    monkeypatch.setattr(receiver.callbacks._server, "_largest_body", 1000)
     head = f"POST /hook HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {BEARER}\r\nContent-Length: 5000\r\n\r\n"
     assert (await receiver.raw(head.encode() + b" " * 5000)).startswith(b"HTTP/1.1 413")
     assert receiver.told == 0
 
 
 async def test_who_says_nothing_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch, receiver: Receiver) -> None:
-    monkeypatch.setattr(callbacks, "MOST_CALLS", 3)
-    monkeypatch.setattr(callbacks, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(receiver.callbacks._server, "_most_calls", 3)
+    monkeypatch.setattr(serving, "TIMEOUT_S", 0.5)
     async with contextlib.AsyncExitStack() as silent:
         for _ in range(3):
             await silent.enter_async_context(receiver.line())

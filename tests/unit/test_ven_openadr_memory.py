@@ -13,8 +13,8 @@ import pytest
 from tests.integration.ven_world import BASE, CREDENTIALS, START, SmallVtn, away
 from tieline.base.errors import Refused, Unready
 from tieline.ven import Memory, VtnClient
+from tieline.ven.durable import write_durably
 from tieline.ven.openadr import exchange
-from tieline.ven.openadr.memory import write_durably
 from tieline.ven.openadr.unsent import Unsent
 from tieline.wires.openadr31.messages import ReportRequest, ReportResource
 

@@ -11,6 +11,7 @@ import { KeyFigures } from "./KeyFigures";
 import { Market } from "./market/Market";
 import { Empty } from "./parts/Notes";
 import { connect, usePlatform } from "./platform";
+import { Settlement } from "./settlement/Settlement";
 import { TokenDialog } from "./TokenDialog";
 
 export function App() {
@@ -41,6 +42,7 @@ export function App() {
               <Events focus={focus} />
             </div>
             {focus && <EventDetail key={focus.event_id} event={focus} />}
+            <Settlement />
             <Fleet />
             <Gateway />
             <Market />

@@ -207,6 +207,7 @@ export interface LedgerRow {
   metered_at: string | null;
   restored_at: string | null;
   escalated_at: string | null;
+  opted_out_from_at: string | null;
   delivered_kw: number | null; // what it was last seen to give up
 }
 
@@ -294,6 +295,141 @@ export interface Statement extends StatementSummary {
   lines: StatementLine[];
 }
 
+/** Money and energy of settlement are decimals as strings: no digit is lost. Days are YYYY-MM-DD in the run's zone. */
+export interface RunSummary {
+  run_id: string;
+  program_id: string;
+  from_day: string;
+  until_day: string; // the day after the last one
+  zone: string;
+  currency: string;
+  known_at: string;
+  number: number; // of its period: above 1 it restates the one before
+  participants: number;
+  events: number;
+  delivered_kwh: string;
+  net: string;
+  tax: string;
+  total: string;
+}
+
+export interface RunHead extends RunSummary {
+  inputs: { kind: "terms" | "statement" | "prices" | "commitments"; name: string; digest: string }[];
+  restates: string;
+  digest: string;
+  reviews: Review[];
+  disputed: string[]; // VENs; empty: the whole run
+}
+
+export interface SettledDelivery {
+  event_id: string;
+  statement_id: string;
+  asked_kwh: string;
+  baseline_kwh: string;
+  used_kwh: string;
+  delivered_kwh: string;
+  paid_kwh: string; // what counts after netting
+  gap_seconds: number;
+  note: string;
+}
+
+export interface Entry {
+  clause: "energy" | "capacity" | "penalty" | "cap" | "floor" | "tax";
+  quantity: string;
+  unit: string;
+  price: string | null;
+  amount: string;
+  because: string;
+  event_id: string; // empty: of the whole period
+  from_at: string | null;
+  until_at: string | null;
+}
+
+export interface Account {
+  ven_id: string;
+  deliveries: SettledDelivery[];
+  entries: Entry[];
+  net: string;
+  tax: string;
+  total: string;
+}
+
+/** Baseline less use is delivered; what of it counts, times the price, is the amount before it is rounded. */
+export interface PaidInterval {
+  from_at: string;
+  until_at: string;
+  baseline_kwh: string;
+  used_kwh: string;
+  gap_s: number;
+  paid_kwh: string;
+  price_per_kwh: string;
+  amount: string;
+}
+
+export interface EventExplained {
+  event_id: string;
+  statement_id: string;
+  statement_digest: string;
+  rule: string;
+  days: string[]; // whose mean `factor` adjusts
+  factor: number;
+  baseline_known_at: string;
+  known_at: string;
+  readings: number;
+  note: string;
+  intervals: PaidInterval[];
+}
+
+export interface Explanation {
+  run_id: string;
+  currency: string;
+  terms: ProgramTerms;
+  account: Account;
+  events: EventExplained[];
+}
+
+export interface Difference {
+  ven_id: string;
+  before: string;
+  after: string;
+  change: string;
+  because: string[];
+}
+
+export type Verdict = "approved" | "disputed" | "resolved";
+
+export interface Review {
+  run_id: string;
+  ven_id: string; // empty: of the whole run
+  verdict: Verdict;
+  by: string;
+  at: string;
+  note: string;
+}
+
+export interface ProgramTerms {
+  program_id: string;
+  number: number;
+  valid_from: string;
+  valid_until: string | null;
+  zone: string;
+  currency: string;
+  baseline: string;
+  export: "net" | "ignored";
+  most_gap: string;
+  netting: string;
+  energy:
+    | { type: "fixed"; price_per_kwh: string }
+    | { type: "market"; series_id: string; share: string; least_per_mwh: string | null; most_per_mwh: string | null };
+  capacity: { price_per_kw_month: string; steps: { delivered: string; factor: string }[] } | null;
+  penalty: { price_per_kwh: string; tolerance: string } | null;
+  cap: string | null;
+  floor: string | null;
+  tax: { name: string; rate: string } | null;
+  rounding: string;
+  places: number;
+}
+
 export interface DeadLetter {
   position: number;
   subject: string;
@@ -370,3 +506,9 @@ export const FLAGS = [
   "doubted",
   "spread",
 ] as const;
+
+export interface Headroom {
+  at: number[];
+  expected_kw: (number | null)[];
+  sure_kw: (number | null)[];
+}

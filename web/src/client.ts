@@ -97,6 +97,12 @@ export function save(content: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
+/** What `path` answers, as a file. */
+export async function saveFile(path: string, name: string): Promise<void> {
+  const response = await checked(path, { signal: AbortSignal.timeout(120_000) });
+  save(await response.blob(), name);
+}
+
 export async function saveCsv(path: string, name: string): Promise<void> {
   const response = await checked(path, { headers: { Accept: "text/csv" }, signal: AbortSignal.timeout(60_000) });
   save(await response.blob(), name);

@@ -9,13 +9,15 @@ import msgspec
 from litestar import Litestar
 
 from tieline import __version__, api, doors
-from tieline.app.door import EVERY_ADDRESS
+from tieline.app.door import EVERY_ADDRESS, passphrase
 from tieline.app.ports import Ports
 from tieline.base.errors import Refused
 from tieline.base.part import Asgi, Part, Task
 from tieline.dispatch import part as dispatch
 from tieline.dispatch.model import Policy
 from tieline.feeds import part as feeds
+from tieline.forecasts import part as forecasts
+from tieline.forecasts.model import Plan
 from tieline.identity import part as identity
 from tieline.identity.devices import Door
 from tieline.ports import Entry, Log
@@ -23,6 +25,7 @@ from tieline.registry import part as registry
 from tieline.registry.twins import part as twins
 from tieline.settings import Settings
 from tieline.settlement import part as settlement
+from tieline.settlement.documents import part as documents
 from tieline.telemetry import part as telemetry
 from tieline.telemetry.fleet import Fleet
 from tieline.telemetry.flood import Bounds
@@ -37,7 +40,7 @@ from tieline.web import routes as web
 if TYPE_CHECKING:
     from tieline.vtn.announce import Announced
 
-PARTS = ("api", "telemetry", "dispatch", "settlement", "vtn")
+PARTS = ("api", "telemetry", "forecasts", "dispatch", "settlement", "vtn")
 BESIDE = {"telemetry": ("statistics", "twins", "flooding"), "dispatch": ("flooding",)}
 """Parts of slices' own that run wherever the messages of devices are taken in."""
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -194,6 +197,18 @@ def _announced(settings: Settings) -> "Announced":
     )
 
 
+def _forecasts(settings: Settings, ports: Ports, tail: Tail) -> Part:
+    plan = Plan(settings.zone, settings.forecast_hour, settings.forecast_every_s)
+    return forecasts.part(ports.log, ports.rows, ports.series, ports.clock, ports.wall, tail, plan)
+
+
+def _settlement(settings: Settings, ports: Ports) -> list[Part]:
+    return [
+        settlement.part(ports.rows, ports.series, ports.clock, delay_s=settings.settle_delay_s, blobs=ports.blobs),
+        documents.part(ports.rows, ports.wall, lambda: passphrase(settings)),
+    ]
+
+
 def _parts(settings: Settings, ports: Ports, tail: Tail, fleet: Fleet) -> dict[str, Part]:
     limits = Limits(
         settings.reading_ahead_s, settings.reading_future_s, settings.reading_late_s, settings.reading_stale_s
@@ -219,8 +234,9 @@ def _parts(settings: Settings, ports: Ports, tail: Tail, fleet: Fleet) -> dict[s
         telemetry.statistics(log_, rows, series, clock, fleet),
         telemetry.reading(tail, fleet),
         feeds.part(),
-        dispatch.part(log_, rows, series, clock, ports.publisher.publish, policy, flooding),
-        settlement.part(rows, series, clock, delay_s=settings.settle_delay_s),
+        dispatch.part(log_, rows, series, clock, ports.publisher, policy, flooding),
+        _forecasts(settings, ports, tail),
+        *_settlement(settings, ports),
         vtn.part(
             log_,
             rows,

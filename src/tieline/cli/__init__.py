@@ -6,7 +6,22 @@ import click
 
 from tieline import __version__
 from tieline.base.errors import TielineError
-from tieline.cli import authority, baseline, client, command, customer, device, event, fleet, platform, twin, ven
+from tieline.cli import (
+    authority,
+    baseline,
+    client,
+    command,
+    customer,
+    device,
+    document,
+    event,
+    fleet,
+    forecast,
+    platform,
+    settlement,
+    twin,
+    ven,
+)
 
 
 class _Group(click.Group):
@@ -41,6 +56,7 @@ customer.add_to(main)
 client.add_to(main)
 authority.add_to(main)
 baseline.add_to(main)
-for part in (event, fleet, device, twin, command):
+for part in (event, fleet, device, twin, command, forecast, settlement):
     part.add_to(main)
+document.add_to(settlement.settlement)
 ven.add_to(customer.ven)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from tieline.cli import opting
+
 
 @click.command()
 @click.argument("site", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -39,3 +41,4 @@ def agent(site: Path, check: bool) -> None:
 
 def add_to(group: click.Group) -> None:
     group.add_command(agent)
+    opting.add_to(group)

@@ -25,7 +25,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="As JSON, for pr
 
 @click.group()
 def ca() -> None:
-    """The certificate authority of the MQTT door: for mqtt_tls, and for clients with mqtt_auth certificate."""
+    """The certificate authority of the MQTT door. For mqtt_tls, and for clients with mqtt_auth certificate."""
 
 
 @ca.command("init")

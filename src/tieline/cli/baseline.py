@@ -1,13 +1,19 @@
 """Commands about baseline rules: which there are, and how well each does on meters of one's own."""
 
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tieline.base.errors import Refused
-from tieline.cli.printing import show
+from tieline.cli.asking import ask, asking, listed, paged
+from tieline.cli.printing import print_json, show, underway
 
+WAIT_S = 0.5
+ALARM = ["ven_id", "trick", "z", "says"]
+PROPOSAL = ["proposal_id", "asked_at", "state"]
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 
 
@@ -60,11 +66,87 @@ def tournament(
     if calendar:
         fleet = replace(fleet, holidays=holidays_of(calendar, sorted({day.year for day in fleet.days})))
     events = [Event(day, start * 3600, hours * 3600) for day in fleet.days]
-    found = msgspec.to_builtins(scores(trial(fleet, RULES.values(), events)))
-    shares = ("refused", "home_rrmse", "fleet_rrmse", "bias", "cv_rmse", "nmbe", "coverage", "width")
+    told = msgspec.to_builtins(scores(trial(fleet, RULES.values(), events)))
+    found = [{name: None if str(value) == "nan" else value for name, value in one.items()} for one in told]
     if not as_json:
-        found = [one | {name: f"{one[name]:.1%}" for name in shares} for one in found]
+        found = _as_shares(found)
     show(found, as_json, "scores: every rule needs enough days before the first one counts")
+
+
+def _as_shares(scores: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {name: f"{value:.1%}" if isinstance(value, float) else value for name, value in one.items()} for one in scores
+    ]
+
+
+@baseline.command()
+@click.argument("program_id")
+@click.option("--days", type=click.IntRange(30, 400), default=120, show_default=True, help="So many days back.")
+@click.option("--start", "start_h", type=float, help="Hour the events start, such as 16.5; default: as they were.")
+@click.option("--hours", type=float, help="How long they are; default: as they were.")
+@asking
+def propose(url: str, token: str | None, as_json: bool, program_id: str, **asked: Any) -> None:
+    """Try every rule on the days of a program's VENs, and propose the best, with its evidence.
+
+    An operator accepts it by naming the rule in the program's terms. Prints the gaming alarms of the same look.
+    """
+    wanted = {name: value for name, value in asked.items() if value is not None}
+    made = ask(url, token, "POST", f"/v1/programs/{program_id}/baseline-proposals", wanted)
+    found = _worked_out(url, token, made["proposal_id"])
+    if as_json:
+        print_json(found)
+    elif found["state"] == "refused":
+        raise Refused(found["refused"])
+    else:
+        _told(found["evidence"])
+
+
+def _worked_out(url: str, token: str | None, proposal_id: str) -> dict[str, Any]:
+    """Waits for it, with a bar where somebody looks."""
+    with underway("trying every rule") as tell:
+        while True:
+            found: dict[str, Any] = ask(url, token, "GET", f"/v1/baseline-proposals/{proposal_id}")
+            tell(found["done"])
+            if found["state"] != "asked":
+                return found
+            time.sleep(WAIT_S)
+
+
+def _told(evidence: dict[str, Any]) -> None:
+    by = {"business": 0, "other": 1}
+    rows = sorted(evidence["scores"], key=lambda one: (by[one["kind"]], one["called_rrmse"] or one["fleet_rrmse"]))
+    table = _as_shares(rows)
+    show(table, False, f"events at {evidence['start_h']:g} h for {evidence['hours']:g} h, {evidence['vens']} VENs")
+    click.echo(f"proposed: {evidence['says']}")
+    show([{name: one[name] for name in ALARM} for one in evidence["alarms"]], False, "gaming alarms")
+
+
+@baseline.command()
+@click.argument("program_id")
+@paged
+@asking
+def proposals(url: str, token: str | None, as_json: bool, program_id: str, **params: Any) -> None:
+    """What was proposed for a program, the newest first."""
+    answer = ask(url, token, "GET", f"/v1/programs/{program_id}/baseline-proposals", **params)
+    if as_json:
+        print_json(answer)
+        return
+    show([{**{name: one[name] for name in PROPOSAL}, **_brief(one)} for one in answer["items"]], False, "proposals")
+    if answer.get("next_cursor"):
+        click.echo(f"more: --cursor {answer['next_cursor']}")
+
+
+def _brief(one: dict[str, Any]) -> dict[str, Any]:
+    evidence = one["evidence"] or {}
+    return {"rule": evidence.get("rule"), "says": evidence.get("says") or one["refused"]}
+
+
+@baseline.command()
+@click.argument("program_id")
+@asking
+def alarms(url: str, token: str | None, as_json: bool, program_id: str) -> None:
+    """Who may be gaming a program's baseline, by its newest proposal: each a reason to ask, and no proof."""
+    listed(f"/v1/programs/{program_id}/gaming-alarms", url, token, as_json, ALARM, "gaming alarms")
 
 
 def _columns(file: Path, names: list[str], zone: str) -> list[Any]:

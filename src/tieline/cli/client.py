@@ -20,10 +20,10 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="As JSON, for pr
 
 @click.group()
 def client() -> None:
-    """OAuth2 clients of the OpenADR doors: business logic (BL) and VENs.
+    """OAuth2 clients of the OpenADR doors.
 
-    A client exchanges its id and secret for tokens at /auth/token. Only for the embedded issuer: with oidc_issuer set,
-    clients are that issuer's.
+    Each is business logic (BL) or a VEN, and exchanges its id and secret for tokens at /auth/token. Only for the
+    embedded issuer: with oidc_issuer set, clients are that issuer's.
     """
 
 

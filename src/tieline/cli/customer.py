@@ -134,7 +134,7 @@ def resource_list(url: str, token: str | None, as_json: bool, **params: Any) -> 
 
 @click.group()
 def series() -> None:
-    """Series: what is measured or published, in which unit, zone and interval convention."""
+    """Series: what is measured or published. Each has its unit, zone and interval convention."""
 
 
 @series.command("add")
@@ -218,7 +218,7 @@ def dead_letter_list(url: str, token: str | None, as_json: bool, **params: Any) 
 @click.command()
 @asking
 def openadr(url: str, token: str | None, as_json: bool) -> None:
-    """The OpenADR gateway: where clients connect, what there is, which webhooks wait or are broken."""
+    """The OpenADR gateway at a glance. Where clients connect, what there is, which webhooks wait or are broken."""
     one(ask(url, token, "GET", "/v1/openadr"), as_json)
 
 

@@ -21,7 +21,7 @@ _ADDED = ["ven_id", "claim_id", "claim", "uses", "expires_at"]
 
 @click.group()
 def claim() -> None:
-    """Claims: each lets a device enrol for one VEN, without anybody telling it a secret."""
+    """Claims: each lets a device enrol for one VEN. Nobody has to tell it a secret."""
 
 
 @claim.command("add")

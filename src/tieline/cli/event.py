@@ -25,11 +25,21 @@ def event() -> None:
 def event_call(
     url: str, token: str | None, as_json: bool, program: str, target_kw: float, start_at: str | None, minutes: float
 ) -> None:
-    """Call an event."""
+    """Call an event. More than is forecast to be there for sure is said on standard error, and called all the same."""
     now = parse_instant(ask(url, token, "GET", "/v1")["now_at"])
     start = parse_instant(start_at, "--start") if start_at else now + timedelta(minutes=2)
     window = {"start_at": iso(start), "end_at": iso(start + timedelta(minutes=minutes))}
-    one(ask(url, token, "POST", "/v1/events", {"program_id": program, "target_kw": target_kw, **window}), as_json)
+    called = ask(url, token, "POST", "/v1/events", {"program_id": program, "target_kw": target_kw, **window})
+    one(called, as_json)
+    _doubt(ask(url, token, "GET", "/v1/forecasts/headroom", start=window["start_at"], end=window["end_at"]), target_kw)
+
+
+def _doubt(forecast: dict[str, Any], target_kw: float) -> None:
+    sure = [kw for kw in forecast["sure_kw"] if kw is not None]
+    if sure and min(sure) < target_kw:
+        expected = min(kw for kw in forecast["expected_kw"] if kw is not None)
+        said = f"the fleet is forecast to have {expected:.0f} kW to give, {min(sure):.0f} kW for sure (19 in 20)"
+        click.echo(f"tieline: {said}: {target_kw:g} kW may not be held", err=True)
 
 
 @event.command("list")
@@ -54,7 +64,10 @@ def event_show(url: str, token: str | None, as_json: bool, event_id: str) -> Non
 @asking
 def event_ledger(url: str, token: str | None, as_json: bool, event_id: str) -> None:
     """What became of every load of an event."""
-    columns = ["ven_id", "resource_id", "state", "answer", "planned_kw", "sent_at", "acked_at", "restored_at", "cause"]
+    columns = [
+        "ven_id", "resource_id", "state", "answer", "planned_kw", "sent_at", "acked_at", "opted_out_from_at",
+        "restored_at", "cause",
+    ]  # fmt: skip
     listed(f"/v1/events/{event_id}/ledger", url, token, as_json, columns)
 
 

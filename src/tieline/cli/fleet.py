@@ -57,7 +57,9 @@ def _flat(sums: dict[str, Any]) -> dict[str, Any]:
 @asking
 def fleet_vens(url: str, token: str | None, as_json: bool, **params: Any) -> None:
     """Who is there, since when, and what it draws."""
-    columns = ["ven_id", "name", "presence", "since_at", "flapping", "last_seen_at", "left_out", "power_kw"]
+    columns = [
+        "ven_id", "name", "presence", "since_at", "flapping", "clock_off_s", "last_seen_at", "left_out", "power_kw",
+    ]  # fmt: skip
     listed("/v1/vens", url, token, as_json, columns, **params)
 
 

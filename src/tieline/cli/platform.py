@@ -63,7 +63,8 @@ def up(
 @click.command()
 @click.argument("parts", nargs=-1, required=True, metavar="PART…")
 def run(parts: tuple[str, ...]) -> None:
-    """Run chosen parts (api, telemetry, dispatch, settlement) against the same settings as others."""
+    """Run chosen parts in a process of their own. Each is of api, telemetry, dispatch and settlement; others may
+    run on the same settings."""
     from tieline import app, settings
 
     chosen = settings.load()
@@ -110,7 +111,7 @@ def demo(homes: int, seed: int, as_json: bool, keep: bool) -> None:
 @click.option("--story", is_flag=True, help="Also call one event, so that there is something to see.")
 @click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 def sim(with_parent: bool, **options: Any) -> None:
-    """A simulated fleet of homes that speaks to the platform over MQTT, as real ones do."""
+    """A simulated fleet of homes. It speaks to the platform over MQTT, as real ones do."""
     from tieline.sim.beside import parent_gone
     from tieline.sim.fleet import run as run_fleet
     from tieline.sim.options import Options
@@ -127,9 +128,10 @@ def sim(with_parent: bool, **options: Any) -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True)
 def load(files: tuple[Path, ...], as_json: bool) -> None:
-    """Load market files (ONS hourly load, AEMO NEM C/I/D, zipped or not) into the Series of these settings.
+    """Load market files into the Series of these settings.
 
-    Works beside a running platform and without one. Exits 2 when a file could not be loaded at all.
+    It reads ONS hourly load and AEMO NEM C/I/D files, zipped or not. Works beside a running platform and without one.
+    Exits 2 when a file could not be loaded at all.
     """
     from tieline import app, settings
     from tieline.feeds import actions
@@ -179,7 +181,7 @@ def _row(outcome: Any) -> dict[str, Any]:
 @click.command()
 @click.option("--json", "as_json", is_flag=True)
 def config(as_json: bool) -> None:
-    """Every setting, its value and where it comes from; secrets are only said to be set."""
+    """Every setting, its value and where it comes from. Secrets are only said to be set."""
     from tieline import settings
 
     shown = [{"name": s.name, "value": s.value, "source": s.source, "meaning": s.description} for s in settings.show()]

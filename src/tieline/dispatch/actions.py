@@ -1,7 +1,7 @@
 """The transitions of an event and its ledger, each within a transaction; its news is told when it commits."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,30 +10,30 @@ import sqlalchemy as sa
 from tieline import metrics
 from tieline.dispatch import reads, store
 from tieline.dispatch.calling import next_call
-from tieline.dispatch.entering import move, stir, tell
+from tieline.dispatch.entering import move, tell
 from tieline.dispatch.hearing import hear, hear_many
 from tieline.dispatch.holding import Decision, Look
-from tieline.dispatch.metered import RETURNED, Load
+from tieline.dispatch.metered import Load
 from tieline.dispatch.model import (
     CLOSED,
     DECLINED,
     HELD,
     OPEN,
-    UNDECIDED,
     Event,
     EventState,
     LedgerRow,
     RowState,
     VenCall,
 )
+from tieline.dispatch.opting import leave, opt_out
+from tieline.dispatch.store import Vens
 from tieline.dispatch.told import Delivery, PlanTold, packed
 from tieline.ports import Transaction
-from tieline.wires.mqtt.messages import Answer
 
 __all__ = [
-    "act", "begin", "close", "give_back", "give_up", "hear", "hear_many", "hold", "opt_out", "put_off", "send", "tell",
+    "act", "begin", "close", "give_back", "give_up", "hear", "hear_many", "hold", "leave", "opt_out", "put_off", "send",
+    "tell",
 ]  # fmt: skip
-LONGEST_CAUSE = 400
 PLANS_KEPT = 10
 """So many of the newest plans of an event keep the reason of every load."""
 NOTICED_KW = 0.05
@@ -197,17 +197,19 @@ def put_off(tx: Transaction, event: Event, return_at: Mapping[str, datetime], no
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
-def send(tx: Transaction, event: Event, now: datetime, again: datetime) -> list[VenCall]:
-    """Enter what is about to be said, and give it back, as this transaction leaves it, so that an event stopped a
-    moment ago is not called. Written before it is spoken: after a crash in between it is said again."""
-    vens = reads.unsettled_vens(tx, event.event_id)
-    rows, last = reads.rows_of_vens(tx, event.event_id, vens), reads.calls_to(tx, event.event_id, vens)
-    found = [next_call(event, ven, last.get(ven), rows.get(ven, []), now, again) for ven in sorted(vens)]
+def send(tx: Transaction, event: Event, vens: Vens, now: datetime, again: datetime) -> list[VenCall]:
+    """Enter what is about to be said to these VENs, and give it back, as this transaction leaves it, so that an event
+    stopped a moment ago is not called. Written before it is spoken: after a crash in between it is said again."""
+    asked = reads.asked(tx, event.event_id, vens, again)
+    last = reads.last_calls(tx, event.event_id, vens, again)
+    found = [next_call(event, ven_id, last.get(ven_id), rows, now, again) for ven_id, rows in asked.items()]
     said = [call for call in found if call is not None]
     store.put_calls(tx, said)
-    spoken = {call.ven_id for call in said}
-    store.set_rows(tx, event.event_id, spoken, [RowState.SENT, RowState.RESTORING], last_send_at=now)
-    move(tx, event.event_id, spoken, [RowState.PLANNED], RowState.SENT, now, sent_at=now, last_send_at=now)
+    told: Any = {"where": store.told_at(event.event_id, vens, now), "last_send_at": now}
+    store.set_rows(tx, event.event_id, None, [RowState.SENT, RowState.RESTORING], **told)
+    # Of who is planned each was told: a plan is always news.
+    new: Any = {"where": store.among(vens), "sent_at": now, "last_send_at": now}
+    move(tx, event.event_id, None, [RowState.PLANNED], RowState.SENT, now, **new)
     return said
 
 
@@ -222,31 +224,3 @@ def give_up(tx: Transaction, event: Event, since: datetime, now: datetime) -> in
     if moved or escalated:
         tell(tx, event.event_id, "escalated")
     return escalated
-
-
-def opt_out(tx: Transaction, event_id: str, ven_id: str, loads: Collection[str], cause: str, now: datetime) -> bool:
-    """These loads of a VEN take no part, whether they were called or not; what they had promised is planned again.
-    Whether that changed anything: it does once, and not in an event that is over. Raises `NotFound`."""
-    event = reads.the_event(tx, event_id)
-    if event.state not in OPEN:
-        return False
-    known = {row.resource_id for row in reads.rows_of(tx, event_id, ven_id)}
-    gone: Any = {"where": store.of_loads(loads), "answer": Answer.OPTED_OUT, "cause": cause[:LONGEST_CAUSE]}
-    lost = move(tx, event_id, [ven_id], UNDECIDED, RowState.OPTED_OUT, now, acked_at=now, **gone)
-    lost += move(tx, event_id, [ven_id], HELD, RowState.OPTED_OUT, now, **gone)
-    if lost:
-        stir(tx, event_id, now)
-    store.set_rows(tx, event_id, [ven_id], [*RETURNED], where=store.of_loads(loads), answer=Answer.OPTED_OUT)
-    uncalled = [_uncalled(event_id, ven_id, one, cause, now) for one in sorted(set(loads) - known)]
-    store.add_rows(tx, uncalled)
-    metrics.LEDGER.labels(RowState.OPTED_OUT).inc(len(uncalled))
-    if changed := lost > 0 or len(uncalled) > 0:
-        tell(tx, event_id, "progress")
-    return changed
-
-
-def _uncalled(event_id: str, ven_id: str, load: str, cause: str, now: datetime) -> LedgerRow:
-    """Of a load that opted out of an event for which it was not called: nothing is held, nothing to be given back."""
-    return LedgerRow(
-        event_id, ven_id, load, RowState.OPTED_OUT, 0.0, cause[:LONGEST_CAUSE], now, Answer.OPTED_OUT, acked_at=now
-    )

@@ -12,10 +12,11 @@ Each command says all that the event now asks of the VEN; what has the same numb
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
-from tieline.dispatch.model import WANTED, Event, LedgerRow, RowState, VenCall
+from tieline.dispatch.model import WANTED, Event, RowState, VenCall
 from tieline.wires.mqtt.messages import Command, Limit, Op
 
 RESTORE_VALID = timedelta(days=7)
@@ -23,8 +24,16 @@ RESTORE_VALID = timedelta(days=7)
 TICK = timedelta(milliseconds=1)
 
 
+class Asked(NamedTuple):
+    """What the ledger asks of a load."""
+
+    resource_id: str
+    state: RowState
+    limit_kw: float
+
+
 def next_call(
-    event: Event, ven_id: str, last: VenCall | None, rows: Sequence[LedgerRow], now: datetime, again: datetime
+    event: Event, ven_id: str, last: VenCall | None, rows: Sequence[Asked], now: datetime, again: datetime
 ) -> VenCall | None:
     """What to say now; None: nothing. `again`: what was said before, and not answered, is repeated."""
     if last is None or _asks_anew(last, rows, again):
@@ -34,7 +43,7 @@ def next_call(
     return None
 
 
-def _asks_anew(last: VenCall, rows: Sequence[LedgerRow], again: datetime) -> bool:
+def _asks_anew(last: VenCall, rows: Sequence[Asked], again: datetime) -> bool:
     if last.anew or any(row.state is RowState.PLANNED for row in rows):
         return True
     returning = {row.resource_id for row in rows if row.state is RowState.RESTORING}
@@ -44,7 +53,7 @@ def _asks_anew(last: VenCall, rows: Sequence[LedgerRow], again: datetime) -> boo
     return bool(returning) and ineffective
 
 
-def _new(event: Event, ven_id: str, last: VenCall | None, rows: Sequence[LedgerRow], now: datetime) -> VenCall | None:
+def _new(event: Event, ven_id: str, last: VenCall | None, rows: Sequence[Asked], now: datetime) -> VenCall | None:
     """Always issued after the one before, even where a clock was turned back in between."""
     limits = [Limit(row.resource_id, row.limit_kw) for row in rows if row.state in WANTED]
     if last is None and not limits:

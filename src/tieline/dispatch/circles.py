@@ -1,7 +1,6 @@
 """Whom an event may call: its ledger, its program's rules and the registry, asked together."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -35,7 +34,7 @@ class Scene(NamedTuple):
 
 async def scene(rows: Rows, event: Event, now: datetime) -> Scene:
     found, calls = await rows.read(lambda reader: _read(reader, event, now))
-    if found.rules.limits == CallLimits():
+    if not calls:
         return found
     limits = await _limited(rows, event, calls, found.rules.limits)
     return found._replace(circle=replace(found.circle, limits=limits))
@@ -44,17 +43,20 @@ async def scene(rows: Rows, event: Event, now: datetime) -> Scene:
 def _read(reader: Reader, event: Event, now: datetime) -> tuple[Scene, list[Call]]:
     program = reads.find_program(reader, event.program_id)
     rules, targets = program.rules if program else Rules(), event.request.targets or ()
-    calls = reads.called_since(reader, event.program_id, now - LOOK_BACK, event.event_id)
+    calls, counts = list[Call](), dict[str, int]()
+    if rules.limits != CallLimits():
+        calls = reads.called_since(reader, event.program_id, now - LOOK_BACK, event.event_id)
+    if rules.fair:
+        counts = reads.times_called(reader, event.program_id, now - FAIR_OVER, event.event_id)
     circle = Circle(
         elsewhere=reads.held_loads(reader, but=event.event_id),
         granted=openadr.granted(reader, targets) if targets else None,
-        dearer=_dearer(calls, now - FAIR_OVER) if rules.fair else {},
+        dearer=_dearer(counts),
     )
     return Scene(reads.ledger_of(reader, event.event_id), rules, circle), calls
 
 
-def _dearer(calls: Sequence[Call], since: datetime) -> dict[str, float]:
-    counts = Counter(ven_id for ven_id, start, _ in calls if start >= since)
+def _dearer(counts: Mapping[str, int]) -> dict[str, float]:
     of_all = np.array([*counts.values(), 0], dtype=np.float64)  # somebody was never called
     return dict(zip(counts, unfairness(of_all).tolist(), strict=False))
 

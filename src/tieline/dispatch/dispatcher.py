@@ -1,40 +1,50 @@
 """The dispatcher: looks at what is open and takes each event the next step that its clock and its ledger ask for.
 
     each 0.2 s   begun? over? what was accepted is acted on; what is to be said is said; silence is escalated
+    at once      when an event is published, changed or stopped, as the Log tells
     each minute  and when something stirs: what is delivered, against the target: called, or given back
 
 It keeps nothing in memory that counts: whatever dies, the next look, here or in another process, goes on from the rows.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
-import msgspec
 import structlog
 
 from tieline import metrics
 from tieline.base.errors import TielineError
-from tieline.base.time import Clock
+from tieline.base.time import EPOCH, Clock
 from tieline.dispatch import actions, circles, reads
 from tieline.dispatch.calling import as_command
 from tieline.dispatch.holding import Look, look
 from tieline.dispatch.measuring import PAYBACK, REMEMBERED, HeldSpan
 from tieline.dispatch.metered import Metered
-from tieline.dispatch.model import HELD, OPEN, Event, EventState, Policy, RowState
+from tieline.dispatch.model import HELD, OPEN, Event, EventState, Policy, RowState, VenCall
 from tieline.dispatch.returning import returns
-from tieline.ports import Reader, Rows
-from tieline.wires.mqtt.messages import COMMAND, Command, topic
+from tieline.ports import Log, Rows
+from tieline.wires.mqtt.codec import encode
+from tieline.wires.mqtt.messages import COMMAND, topic
 
 log = structlog.get_logger(__name__)
 
-Speak = Callable[[str, bytes], Awaitable[None]]
-"""Say a retained message on an MQTT topic; returns when the broker has it, raises `Unready` when it has not."""
+Speak = Callable[[Sequence[tuple[str, bytes]]], Awaitable[None]]
+"""Say retained messages, (MQTT topic, payload); returns when the broker has all, raises `Unready` when it has not."""
 Measure = Callable[[datetime, Sequence[HeldSpan]], Awaitable[Metered]]
 """What the loads draw, and what those that events held, or hold, would."""
 
+POLL_S = 0.2
 CALM_S = 2.0
 """However much stirs, looks are so far apart."""
+WARM = timedelta(seconds=60)
+"""So often the loads are measured also while nobody is called: the next event need not wait for hours of theirs."""
+AT_ONCE = frozenset(f"news.event.{what}" for what in ("published", "updated", "cancelled"))
+PORTION = 1000
+"""VENs whose commands are entered together: these are being said while the next are entered."""
 
 
 class Dispatcher:
@@ -47,24 +57,33 @@ class Dispatcher:
         self._measure = measure
         self._policy = policy
         self._seen: dict[str, Look] = {}  # for the metrics
+        self._measured_at = EPOCH
+        self._told = asyncio.Event()
 
     async def run(self) -> None:
-        """About five times a wall second, whatever the clock's rate: commands must go out within the second."""
+        """About five times a wall second, whatever the clock's rate, and when told: commands must go out within the
+        second."""
         while True:
+            self._told.clear()
             await self.step()
-            await asyncio.sleep(0.2)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._told.wait()
+
+    async def listen(self, log: Log) -> None:
+        """What is not heard is seen a little later."""
+        async for entries in log.follow("news.event.*", after=None):
+            if any(entry.subject in AT_ONCE for entry in entries):
+                self._told.set()
 
     async def step(self) -> None:
         now = self._clock.now()
         events = await self._rows.read(lambda reader: reads.unfinished(reader, now))
         self._measure_up({event.event_id for event in events if event.state is EventState.ACTIVE})
         for event in events:
-            try:
-                await self._advance(event)
-            except TielineError as error:
-                log.warning("event waits", event_id=event.event_id, reason=str(error))
-            except Exception as error:  # whatever is wrong with one event, the others go on
-                log.error("event fails", event_id=event.event_id, exc_info=error)
+            await _alone(self._advance(event), f"event {event.event_id}")
+        if not timedelta(0) <= self._clock.now() - self._measured_at < WARM:
+            await _alone(self._measured(self._clock.now()), "measuring")
 
     async def _advance(self, event: Event) -> None:
         now = self._clock.now()
@@ -84,6 +103,8 @@ class Dispatcher:
         counts = await self._rows.read(lambda reader: reads.counts(reader, event.event_id))
         if event.state is EventState.ACTIVE and counts.get(RowState.ACKED):
             await self._rows.transaction(lambda tx: actions.act(tx, event, now))
+        if await self._rows.read(lambda reader: reads.leaves(reader, event.event_id, now)):
+            await self._rows.transaction(lambda tx: actions.leave(tx, event, now))
         if event.state not in OPEN and any(counts.get(state) for state in HELD):
             await self._rows.transaction(lambda tx: actions.give_back(tx, event, now))
         await self._send(event, now)
@@ -95,10 +116,8 @@ class Dispatcher:
     async def _hold(self, event: Event, now: datetime) -> None:
         """Compare what is delivered with the target, and decide."""
         scene = await circles.scene(self._rows, event, now)
-        since = now - REMEMBERED - PAYBACK
-        held = await self._rows.read(lambda reader: reads.held_since(reader, since))
         with metrics.LOOK_SECONDS.time():
-            metered = await self._measure(now, [HeldSpan(*one) for one in held])
+            metered = await self._measured(now)
             found = look(event, scene.ledger, scene.circle, metered, self._policy)
         if await self._rows.transaction(lambda tx: actions.hold(tx, event, found)):
             self._tell(event, found)
@@ -106,14 +125,26 @@ class Dispatcher:
             late = returns(event, scene.ledger, metered, self._policy, scene.rules.return_s)
             await self._rows.transaction(lambda tx: actions.put_off(tx, event, late, now))
 
+    async def _measured(self, now: datetime) -> Metered:
+        self._measured_at = now
+        since = now - REMEMBERED - PAYBACK
+        held = await self._rows.read(lambda reader: reads.held_since(reader, since))
+        return await self._measure(now, [HeldSpan(*one) for one in held])
+
     async def _send(self, event: Event, now: datetime) -> None:
-        if not await self._rows.read(lambda reader: self._is_unsettled(reader, event)):
-            return
+        """Portion by portion; nothing is said that has not been committed."""
         again = now - timedelta(seconds=self._policy.resend_s)
-        calls = await self._rows.transaction(lambda tx: actions.send(tx, event, now, again))
-        for call in calls:
-            metrics.COMMANDS.labels(call.op).inc()
-        await self._say((call.ven_id, as_command(call)) for call in calls)
+        vens = await self._rows.read(lambda reader: reads.unsettled_vens(reader, event.event_id, again))
+        saying: list[asyncio.Future[None]] = []
+        try:
+            for first in range(0, len(vens), PORTION):
+                some = vens[first : first + PORTION]
+                calls = await self._rows.transaction(
+                    partial(actions.send, event=event, vens=(some[0], some[-1]), now=now, again=again)
+                )
+                saying.append(asyncio.ensure_future(self._say(calls)))
+        finally:
+            await asyncio.gather(*saying)
 
     def _measure_up(self, active: Collection[str]) -> None:
         self._seen = {event_id: found for event_id, found in self._seen.items() if event_id in active}
@@ -134,15 +165,20 @@ class Dispatcher:
             released=len(found.decision.released),
         )
 
-    @staticmethod
-    def _is_unsettled(reader: Reader, event: Event) -> bool:
-        return bool(reads.unsettled_vens(reader, event.event_id))
+    async def _say(self, calls: Sequence[VenCall]) -> None:
+        for op, count in Counter(call.op for call in calls).items():
+            metrics.COMMANDS.labels(op).inc(count)
+        await self._speak([(topic(COMMAND, call.ven_id), encode(as_command(call))) for call in calls])
 
-    async def _say(self, commands: Iterable[tuple[str, Command]]) -> None:
-        spoken = [self._speak(topic(COMMAND, ven_id), msgspec.json.encode(command)) for ven_id, command in commands]
-        failed = [one for one in await asyncio.gather(*spoken, return_exceptions=True) if one is not None]
-        if failed:
-            raise failed[0]
+
+async def _alone(doing: Awaitable[object], what: str) -> None:
+    """Whatever is wrong with one event, the others go on."""
+    try:
+        await doing
+    except TielineError as error:
+        log.warning("dispatch waits", what=what, reason=str(error))
+    except Exception as error:
+        log.error("dispatch fails", what=what, exc_info=error)
 
 
 def is_due(event: Event, now: datetime, policy: Policy) -> bool:

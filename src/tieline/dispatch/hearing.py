@@ -4,6 +4,8 @@ answer to             accepted              opted out               refused, exp
 event n               sent ▶ acked          all of it ▶ opted out   sent ▶ refused, …       noted where it matters
 (given back by it)    restoring ▶ restored  restoring ▶ restored    said again, anew        —
 restore n             restoring ▶ restored  said again, anew        said again, anew        —
+
+What an accepting answer opts out of in part, or from an instant on, is entered by `opting`.
 """
 
 from collections import defaultdict
@@ -17,9 +19,10 @@ from tieline import metrics
 from tieline.base.errors import NotFound
 from tieline.dispatch import reads, store
 from tieline.dispatch.entering import move, stir
-from tieline.dispatch.model import HELD, Policy, RowState, VenCall, number_of
+from tieline.dispatch.model import CLOSED, HELD, Policy, RowState, VenCall, number_of
+from tieline.dispatch.opting import opt_out_of_called
 from tieline.ports import Transaction
-from tieline.wires.mqtt.messages import Ack, Answer, Op
+from tieline.wires.mqtt.messages import Ack, Answer, Op, OptOut
 
 ANSWERED = {
     Answer.ACCEPTED: RowState.ACKED,
@@ -54,12 +57,16 @@ def hear_many(
     calls = reads.calls_to(tx, event_id, {ven_id for ven_id, _, _ in answers})
     effects: dict[_Effect, list[str]] = defaultdict(list)
     old: dict[Answer, list[str]] = defaultdict(list)
+    parts: dict[str, list[OptOut]] = defaultdict(list)
     unknown: list[tuple[Ack, NotFound]] = []
     for ven_id, op, ack in answers:
         call, n = calls.get(ven_id), number_of(ack.command_id)
         if call is None or n > call.n or (n == call.n and op is not call.op):
             unknown.append((ack, NotFound(f"VEN {ven_id} was sent no command {ack.command_id}")))
-        elif n < call.n:
+            continue
+        if ack.opt_outs and op is Op.EVENT and ack.answer is Answer.ACCEPTED:
+            parts[ven_id] += ack.opt_outs
+        if n < call.n:
             old[ack.answer].append(ven_id)
         elif _counts(call, ack):
             calls[ven_id] = _answered(call, ack, now)
@@ -68,6 +75,8 @@ def hear_many(
         _enter(tx, event_id, effect, {ven_id: calls[ven_id] for ven_id in vens}, now)
     for answer, vens in old.items():
         _note(tx, event_id, answer, vens, now)
+    for ven_id, opt_outs in parts.items():
+        opt_out_of_called(tx, event_id, ven_id, opt_outs, now)
     return unknown
 
 
@@ -104,12 +113,15 @@ def _enter(tx: Transaction, event_id: str, effect: _Effect, calls: Mapping[str, 
         else:  # it may still hold: the restore is said again, and escalated when nothing helps
             store.set_rows(tx, event_id, calls, RETURNING, **why)
         return
-    lost = [RowState.SENT, *(HELD if answer is Answer.OPTED_OUT else ())]
+    lost = [RowState.SENT]
+    if answer is Answer.OPTED_OUT:
+        lost, why = [*lost, *HELD], why | {"opted_out_from_at": now}
     move(tx, event_id, calls, lost, ANSWERED[answer], now, answer=answer, acked_at=now, **why)
     if answer in GAVE_BACK:
         _give_back(tx, event_id, calls, now)
     if answer is not Answer.ACCEPTED:
         stir(tx, event_id, now)
+        _give_back_late(tx, event_id, calls, answer, now)
 
 
 def _give_back(tx: Transaction, event_id: str, calls: Mapping[str, VenCall], now: datetime) -> None:
@@ -117,6 +129,14 @@ def _give_back(tx: Transaction, event_id: str, calls: Mapping[str, VenCall], now
     for ven_id in reads.returning_vens(tx, event_id, calls):
         left_out = store.not_of_loads(calls[ven_id].loads)
         move(tx, event_id, [ven_id], RETURNING, RowState.RESTORED, now, where=left_out, restored_at=now)
+
+
+def _give_back_late(
+    tx: Transaction, event_id: str, calls: Mapping[str, VenCall], answer: Answer, now: datetime
+) -> None:
+    """Who goes on beyond the end of the event, since his return was put off, and then opts out, is given back too."""
+    if reads.the_event(tx, event_id).state in CLOSED:
+        move(tx, event_id, calls, [ANSWERED[answer]], RowState.RESTORING, now, restoring_at=now)
 
 
 def _note(tx: Transaction, event_id: str, answer: Answer, vens: Iterable[str], now: datetime) -> None:

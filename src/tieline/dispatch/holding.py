@@ -5,6 +5,7 @@ expected  ────┘missing            missing: called from the free loads,
                                   too much: given back, where its kind may come back yet
 """
 
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from tieline.dispatch.planning import (
     Candidates,
     Circumstances,
     Explained,
+    Loads,
     Plan,
     Reason,
     costs,
@@ -42,14 +44,22 @@ SLOW = 2.0
 DECLINED = (RowState.OPTED_OUT, RowState.REFUSED, RowState.EXPIRED)
 LEAST_HOLD_S = 300.0
 """A load that says it could not stay down for so long is not called: its comfort goes first."""
-LASTING = np.array([5.0, 15.0, 30.0])
-"""A load that is likely to run on for so many minutes is preferred: its place need not be filled again."""
+LASTING = (5.0, 15.0, 30.0, 45.0, 60.0)
+"""A load that is likely to run after so many minutes is preferred: its place need not be filled again. An hour, and
+not the next minutes only: of those in a cycle that would prefer who has just begun, and all would end together."""
 LEAST_LASTING = 0.1
 LEAST_ANSWERING = 0.5
 PAYBACK = 0.1
 """What a load will draw beyond what it gives now, once it is back, weighs so much: best is who runs at its most."""
 WORTH = 10.0
 """What would draw as much anyway is given back before what would not, whatever else speaks for it."""
+
+
+LEFT_ASIDE, ASIDE = 0.1, 10.0
+"""So large a share of the loads, drawn anew for each event, is so much dearer: called last, they are like those that
+are called, and show what these would draw."""
+ENOUGH = 300
+"""A share of fewer loads shows nothing."""
 
 
 class Called(msgspec.Struct, frozen=True):
@@ -107,7 +117,7 @@ def look(event: Event, ledger: Sequence[LedgerRow], circle: Circle, metered: Met
     giving = Giving(ledger, metered, policy)
     given, expected = giving.given(), float(giving.counts_kw(soon).sum())
     reasons = judged(metered.loads, _circumstances(ledger, circle, policy, now))
-    free = _free(metered, circle, soon).only(reasons == ELIGIBLE)
+    free = _free(event, metered, circle, soon).only(reasons == ELIGIBLE)
     decision, missing = Decision(), event.target_at(soon) - expected
     ignored = max(policy.tolerance * event.target_at(soon), LEAST_KW)
     if missing > ignored:
@@ -136,7 +146,7 @@ def _circumstances(ledger: Sequence[LedgerRow], circle: Circle, policy: Policy, 
         stale_s=policy.online_s,
         least_hold_s=LEAST_HOLD_S,
         granted=circle.granted,
-        opted_out={(row.ven_id, row.resource_id) for row in ledger if row.answer not in (None, Answer.ACCEPTED)},
+        opted_out={_key(row) for row in ledger if row.answer not in (None, Answer.ACCEPTED) or row.opted_out_from_at},
         silent={row.ven_id for row in ledger if row.state is RowState.SENT and row.sent_at and row.sent_at <= late},
         called=mine,
         held=circle.elsewhere,
@@ -150,20 +160,24 @@ def _answering(ledger: Sequence[LedgerRow], by: datetime) -> float:
     return max(sum(asked) / len(asked), LEAST_ANSWERING) if asked else 1.0
 
 
-def _free(metered: Metered, circle: Circle, soon: datetime) -> Candidates:
+def _free(event: Event, metered: Metered, circle: Circle, soon: datetime) -> Candidates:
     """Every load at what it is likely to give soon; what it costs falls with how long it is likely to last."""
-    loads, runs = metered.loads, metered.running.minutes
-    kinds = [str(kind) for kind in loads.kinds]
-    ahead = (soon - metered.at).total_seconds() / 60
-
-    def share(minutes: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        return metered.persistence.share(kinds, runs, np.full(len(kinds), minutes))
-
-    kw = could_give_kw(loads) * np.minimum(share(ahead), 1.0)
-    lasting = np.maximum(np.mean([share(ahead + minutes) for minutes in LASTING], axis=0), LEAST_LASTING)
-    dearer = np.array([circle.dearer.get(ven_id, 0.0) for ven_id in loads.ven_ids])
+    loads, known = metered.loads, metered.counterfactual
+    ahead = (soon - known.until).total_seconds() / 60
+    kw = could_give_kw(loads) * np.minimum(known.still(ahead), 1.0)
+    lasting = np.maximum(np.mean([known.still(ahead + minutes) for minutes in LASTING], axis=0), LEAST_LASTING)
+    dearer = np.array([circle.dearer.get(ven_id, 0.0) for ven_id in loads.ven_ids]) + ASIDE * _aside(event, loads)
     wanted_back_kw = np.where(np.isfinite(loads.ceiling_kw), np.maximum(loads.ceiling_kw - kw, 0.0), 0.0)
     return Candidates(loads.ven_ids, loads.resource_ids, kw, (costs(kw, dearer) + PAYBACK * wanted_back_kw) / lasting)
+
+
+def _aside(event: Event, loads: Loads) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Drawn by lot, the same at every look."""
+    if len(loads) < ENOUGH:
+        return np.zeros(len(loads), np.bool_)
+    keys = zip(loads.ven_ids, loads.resource_ids, strict=True)
+    lots = [zlib.crc32(f"{event.event_id}/{ven_id}/{resource_id}".encode()) for ven_id, resource_id in keys]
+    return np.array(lots, dtype=np.float64) < LEFT_ASIDE * 2**32
 
 
 def _called(made: Plan, free: Candidates, metered: Metered, ledger: Sequence[LedgerRow]) -> list[Called]:

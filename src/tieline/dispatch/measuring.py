@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from tieline.base.names import hold_series, power_series, sheddable_series
 from tieline.base.series import Flag
-from tieline.base.time import Span
-from tieline.dispatch.counterfactual import Floats, learnt, running
+from tieline.base.time import Span, from_micros
+from tieline.dispatch.counterfactual import learnt, running
+from tieline.dispatch.habits import Floats, Habits, apart, lived
 from tieline.dispatch.metered import Load, Metered
 from tieline.dispatch.planning import LoadNow, Loads
 from tieline.ports import Rows, Series
@@ -25,6 +26,9 @@ from tieline.telemetry import reads as telemetry
 from tieline.telemetry.presence import reads as presence
 
 REMEMBERED = timedelta(hours=3)
+EARLIER = timedelta(days=4)
+"""So far back the habits of loads are learnt from; before each look at most as much is read as is remembered."""
+PORTION = timedelta(hours=1)
 LATE = timedelta(minutes=5)
 """What came in late is still taken in for so long."""
 PAYBACK = timedelta(hours=1)
@@ -48,7 +52,7 @@ class HeldSpan(NamedTuple):
 class Reading(NamedTuple):
     at: datetime
     value: float
-    flags: Flag
+    flags: int
 
 
 class Readings:
@@ -60,18 +64,42 @@ class Readings:
         self._ids: list[str] = []
         self._until: datetime | None = None
         self._minute_kw: Floats = np.zeros((0, 0))
+        self._loads: Sequence[Load] = []
+        self._habits = Habits.none(0)
+        self._learnt_until: datetime | None = None
 
     async def measure(self, now: datetime, held: Sequence[HeldSpan]) -> Metered:
         loads = [one for one in await registry.resources(self._rows) if one.sheddable]
-        await self._read_on([power_series(one.ven_id, one.resource_id) for one in loads], now)
+        ids = [power_series(one.ven_id, one.resource_id) for one in loads]
+        await self._learn_on([(one.ven_id, one.resource_id) for one in loads], held, now)
+        await self._read_on(ids, now)
         latest = await self._latest(loads, now)
         gone = await self._rows.read(presence.gone)
         rows, shed = _now(loads, latest, {span.load: span.until for span in held if span.until is not None}, gone)
-        return await asyncio.to_thread(metered, rows, shed, self._minute_kw, self._until or now, held, now)
+        return await asyncio.to_thread(
+            metered, rows, shed, self._minute_kw, self._until or now, held, now, self._habits
+        )
+
+    async def _learn_on(self, loads: Sequence[Load], held: Sequence[HeldSpan], now: datetime) -> None:
+        """The habits of earlier days, a portion at each look while nobody is held, the oldest first.
+        Whom events held longer ago than is told here is not known: their pauses then count as their own."""
+        before = _minute(now - REMEMBERED)
+        if loads != self._loads or self._learnt_until is None or self._learnt_until > before:
+            index = {load: at for at, load in enumerate(self._loads)}
+            self._habits = self._habits.of([index.get(load, -1) for load in loads])
+            self._loads, self._learnt_until = loads, min(self._learnt_until or before - EARLIER, before)
+        if before - self._learnt_until < PORTION or any(span.until is None for span in held):
+            return
+        span = Span(self._learnt_until, min(before, self._learnt_until + REMEMBERED))
+        kw = _free(await self._means([power_series(*load) for load in loads], span), loads, span.end, held)
+        self._habits, _ = await asyncio.to_thread(lived, self._habits, kw)
+        self._learnt_until = span.end
 
     async def _read_on(self, ids: list[str], now: datetime) -> None:
         """Mean power by minute up to the last whole one."""
-        until = datetime.fromtimestamp(now.timestamp() // MINUTE_S * MINUTE_S, UTC)
+        until = _minute(now)
+        if ids == self._ids and until == self._until:
+            return  # what came in late since then is taken in with the next minute
         since = until - REMEMBERED
         same = ids == self._ids and self._until is not None and since < self._until <= until
         fresh = self._until - LATE if same and self._until else since
@@ -94,9 +122,9 @@ class Readings:
         if not ids:
             return {}
         rows = await self._series.last(ids, since=now - self._online)
-        columns = [rows[name].to_pylist() for name in ("series_id", "at", "value")]
-        flags = rows["flags"].cast(pa.int64()).to_pylist()
-        return {name: Reading(at, value, Flag(flag)) for name, at, value, flag in zip(*columns, flags, strict=True)}
+        columns = [rows[name].to_pylist() for name in ("series_id", "value", "flags")]
+        at = map(from_micros, rows["at"].cast(pa.int64()).to_numpy().tolist())  # in a quarter of the time
+        return {name: Reading(*one) for name, *one in zip(columns[0], at, *columns[1:], strict=True)}
 
 
 def metered(
@@ -106,15 +134,17 @@ def metered(
     until: datetime,
     held: Sequence[HeldSpan],
     now: datetime,
+    habits: Habits,
 ) -> Metered:
-    """`minute_kw`, [loads, minutes], is up to `until`; NaN where nothing is known."""
-    filled = _filled(minute_kw)
+    """`minute_kw`, [loads, minutes], is up to `until`, NaN where nothing is known; `habits` are of the time before."""
+    filled, kinds = _filled(minute_kw), [str(one.kind) for one in loads]
+    free = _free(filled, [(one.ven_id, one.resource_id) for one in loads], until, held)
     return Metered(
         at=now,
         loads=Loads.of([_at_least(one) for one in loads]),
         shed=np.array(shed, dtype=np.bool_),
         running=running(filled),
-        persistence=learnt(_free(filled, loads, until, held), [str(one.kind) for one in loads]),
+        counterfactual=learnt(free, kinds, apart(habits), until),
     )
 
 
@@ -151,6 +181,11 @@ def _at_least(load: LoadNow) -> LoadNow:
     return msgspec.structs.replace(load, power_kw=max(load.power_kw, load.sheddable_kw))
 
 
+def _minute(at: datetime) -> datetime:
+    """The last whole one."""
+    return datetime.fromtimestamp(at.timestamp() // MINUTE_S * MINUTE_S, UTC)
+
+
 def _filled(minute_kw: Floats) -> Floats:
     filled = minute_kw.copy()
     for minute in range(-FILLED_MIN, 0):
@@ -159,10 +194,10 @@ def _filled(minute_kw: Floats) -> Floats:
     return filled
 
 
-def _free(minute_kw: Floats, loads: Sequence[LoadNow], until: datetime, held: Sequence[HeldSpan]) -> Floats:
+def _free(minute_kw: Floats, loads: Sequence[Load], until: datetime, held: Sequence[HeldSpan]) -> Floats:
     """What the loads drew when nobody held them, nor had lately."""
     free, last = minute_kw.copy(), minute_kw.shape[1]
-    index = {(one.ven_id, one.resource_id): at for at, one in enumerate(loads)}
+    index = {load: at for at, load in enumerate(loads)}
     for load, start, back in held:
         if load in index:
             first = max(0, last - max(0, -((start - until) // MINUTE)))

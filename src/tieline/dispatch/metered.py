@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tieline.dispatch.counterfactual import Floats, Ints, Persistence, Running
+from tieline.dispatch.counterfactual import Called, Counterfactual, Running
+from tieline.dispatch.habits import Floats, Ints
 from tieline.dispatch.model import HELD, UNDECIDED, LedgerRow, Policy, RowState
 from tieline.dispatch.planning import Loads
 
@@ -37,7 +38,7 @@ class Metered:
     loads: Loads
     shed: NDArray[np.bool_]
     running: Running
-    persistence: Persistence
+    counterfactual: Counterfactual
 
     @cached_property
     def index(self) -> Mapping[Load, int]:
@@ -67,11 +68,6 @@ class Giving:
         return np.array([index.get((row.ven_id, row.resource_id), -1) for row in self.ledger], dtype=np.int64)
 
     @cached_property
-    def kinds(self) -> list[str]:
-        kinds = self.metered.loads.kinds
-        return [str(kinds[at]) if at >= 0 else "" for at in self._at.tolist()]
-
-    @cached_property
     def _heard_s(self) -> Floats:
         return self._column(self.metered.loads.heard_s, -np.inf)
 
@@ -88,14 +84,22 @@ class Giving:
 
     def would_kw(self, at: datetime) -> Floats:
         """What each would draw at an instant had it not been called."""
-        since = np.array([(at - (row.reference_at or row.planned_at)).total_seconds() / 60 for row in self.ledger])
-        runs = np.array([row.run_min for row in self.ledger], dtype=np.int64)
-        return self._references * self.metered.persistence.share(self.kinds, runs, since)
+        return np.asarray(self.metered.counterfactual.would_kw(self._called, at))
+
+    @cached_property
+    def _called(self) -> Called:
+        """A row that was entered before its reference was counts from when it was planned."""
+        until = self.metered.counterfactual.until
+        ago = [(until - (row.reference_at or row.planned_at)).total_seconds() / 60 for row in self.ledger]
+        runs = [row.run_min for row in self.ledger]
+        return Called(self._at, self._references, np.array(runs, dtype=np.int64), np.array(ago, dtype=np.float64))
 
     def counts_kw(self, at: datetime) -> Floats:
         """What each row is counted for at an instant not long from now."""
-        draws = np.where(self._promised, self._limits, np.where(self._coming_back, self.back_kw, self._draws_kw))
-        counted = self._promised | (self.known & self._acts)
+        leaves = self._opted_out_by(at)
+        promised, back = self._promised & ~leaves, self._coming_back | leaves
+        draws = np.where(promised, self._limits, np.where(back, self.back_kw, self._draws_kw))
+        counted = promised | (self.known & self._acts)
         return np.where(counted, self.would_kw(at) - draws, 0.0)
 
     def given(self) -> list[Given]:
@@ -125,6 +129,12 @@ class Giving:
         """Given back, and not heard of since: it will draw what it can."""
         back = [(row.restored_at or row.restoring_at) if row.state in RETURNED else None for row in self.ledger]
         return self._heard_s <= np.array([-np.inf if at is None else at.timestamp() for at in back])
+
+    def _opted_out_by(self, at: datetime) -> NDArray[np.bool_]:
+        """Held until an instant that has come by then."""
+        return np.array(
+            [row.opted_out_from_at is not None and row.opted_out_from_at <= at for row in self.ledger], dtype=np.bool_
+        )
 
     @cached_property
     def _limits(self) -> Floats:

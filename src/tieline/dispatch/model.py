@@ -9,7 +9,8 @@
 
          acting     the event is on, and it said it would hold          metered    its readings show that it does
          released   while the event is on, where more is held than asked: restored, and it may be planned again
-         a report of the VEN may say opted_out of any row until then; one that was never sent ends restored at once
+         an answer or a report of the VEN may say opted_out of any row until then; one that was never sent ends
+         restored at once, one that opts out from an instant on is held until then, and then restored
 
 Every row ends restored or escalated. Whatever a row goes through is a step in its history, with its time and cause.
 """
@@ -226,7 +227,8 @@ class Event(msgspec.Struct, frozen=True):
 class LedgerRow(msgspec.Struct, frozen=True):
     """What became of one load in one event. `limit_kw` is what it is held to; `reference_kw` is what it drew when it
     was first called, at `reference_at`, and had drawn for `run_min` minutes; `delivered_kw` what it was last seen to
-    give up."""
+    give up; `opted_out_from_at` from when on its owner gives nothing, with the reason as its cause: until then it is
+    held."""
 
     event_id: str
     ven_id: str
@@ -249,6 +251,7 @@ class LedgerRow(msgspec.Struct, frozen=True):
     reference_kw: float = 0.0
     run_min: int = 0
     reference_at: datetime | None = None
+    opted_out_from_at: datetime | None = None
 
 
 class VenCall(msgspec.Struct, frozen=True):

@@ -1,10 +1,13 @@
 """What dispatch offers the process."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from tieline.base.part import Part, Task
 from tieline.base.time import Clock
 from tieline.dispatch import routes
 from tieline.dispatch.commands import routes as command_routes
-from tieline.dispatch.commands.sender import Publish, Sender
+from tieline.dispatch.commands.sender import Sender
 from tieline.dispatch.dispatcher import Dispatcher
 from tieline.dispatch.measuring import Readings
 from tieline.dispatch.model import Policy
@@ -13,16 +16,25 @@ from tieline.ports import Log, Rows, Series
 from tieline.telemetry.flooding import Flooding
 
 
+class Publisher(Protocol):
+    """What is said to devices by MQTT, one message or many, (topic, payload); returns when the broker has it, raises
+    `Unready` when it has not."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = True) -> None: ...
+    async def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None: ...
+
+
 def part(
-    log: Log, rows: Rows, series: Series, clock: Clock, speak: Publish, policy: Policy, flooding: Flooding
+    log: Log, rows: Rows, series: Series, clock: Clock, publisher: Publisher, policy: Policy, flooding: Flooding
 ) -> Part:
-    dispatcher = Dispatcher(rows, clock, speak, Readings(rows, series, policy.online_s).measure, policy)
+    dispatcher = Dispatcher(rows, clock, publisher.publish_all, Readings(rows, series, policy.online_s).measure, policy)
     answers = Answers(log, rows, clock, policy, flooding)
-    sender = Sender(rows, clock, speak, policy.resend_s)
+    sender = Sender(rows, clock, publisher.publish, policy.resend_s)
     return Part(
         "dispatch",
         tasks=[
             Task("dispatch.dispatcher", dispatcher.run),
+            Task("dispatch.news", lambda: dispatcher.listen(log)),
             Task("dispatch.answers", answers.run),
             Task("dispatch.commands", sender.run),
         ],

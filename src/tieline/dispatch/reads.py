@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from tieline.base.errors import NotFound
 from tieline.base.time import parse_instant
 from tieline.columns import structs
+from tieline.dispatch.calling import Asked
 from tieline.dispatch.model import (
+    HELD,
     LONGEST,
     UNFINISHED,
     Event,
@@ -23,11 +25,11 @@ from tieline.dispatch.model import (
     VenCall,
     view,
 )
-from tieline.dispatch.store import AT_ONCE, call, delivery, ledger, plan, program, step
+from tieline.dispatch.store import AT_ONCE, Vens, call, delivery, ledger, opted_out_by, plan, program, step
 from tieline.dispatch.store import event as event_table
 from tieline.dispatch.told import Delivery, PlanTold, Why, unpacked
 from tieline.ports import Reader, Rows
-from tieline.wires.mqtt.messages import Answer
+from tieline.wires.mqtt.messages import Answer, Op
 
 
 def find_program(reader: Reader, program_id: str, *, deleted: bool = False) -> Program | None:
@@ -121,14 +123,22 @@ def calls_to(reader: Reader, event_id: str, ven_ids: Collection[str]) -> dict[st
     return found
 
 
-def rows_of_vens(reader: Reader, event_id: str, ven_ids: Collection[str]) -> dict[str, list[LedgerRow]]:
-    """The ledger of an event by VEN, of these."""
-    found: dict[str, list[LedgerRow]] = defaultdict(list)
-    for some in _portions(ven_ids):
-        query = sa.select(ledger).where(ledger.c.event_id == event_id, ledger.c.ven_id.in_(some))
-        for row in structs(LedgerRow, reader.execute(query.order_by(ledger.c.ven_id, ledger.c.resource_id))):
-            found[row.ven_id].append(row)
+def asked(reader: Reader, event_id: str, vens: Vens, again: datetime) -> dict[str, list[Asked]]:
+    """What an event asks of the loads of each of these VENs that may have something to be told."""
+    found: dict[str, list[Asked]] = defaultdict(list)
+    columns = (ledger.c.ven_id, ledger.c.resource_id, ledger.c.state, ledger.c.limit_kw)
+    chosen = ledger.c.ven_id.in_(_unsettled(event_id, again, vens))
+    query = sa.select(*columns).where(ledger.c.event_id == event_id, chosen).order_by(*columns[:2])
+    for row in reader.execute(query):
+        found[row.ven_id].append(Asked(row.resource_id, RowState(row.state), row.limit_kw))
     return found
+
+
+def last_calls(reader: Reader, event_id: str, vens: Vens, again: datetime) -> dict[str, VenCall]:
+    """The last command to each of the same."""
+    chosen = call.c.ven_id.in_(_unsettled(event_id, again, vens))
+    query = sa.select(call).where(call.c.event_id == event_id, chosen)
+    return {one.ven_id: one for one in structs(VenCall, reader.execute(query))}
 
 
 def _portions(ven_ids: Collection[str]) -> Iterator[list[str]]:
@@ -140,11 +150,25 @@ def _portions(ven_ids: Collection[str]) -> Iterator[list[str]]:
 _UNSAID = (RowState.PLANNED, RowState.SENT, RowState.RESTORING)
 
 
-def unsettled_vens(reader: Reader, event_id: str) -> set[str]:
-    """Those that may have something to be told, or told again."""
-    rows = sa.select(ledger.c.ven_id).where(ledger.c.event_id == event_id, ledger.c.state.in_(_UNSAID))
+def unsettled_vens(reader: Reader, event_id: str, again: datetime) -> list[str]:
+    """Those that may have something to be told, or, as nothing was said since `again`, told again; in the order of the
+    database."""
+    return list(reader.execute(_unsettled(event_id, again).order_by("ven_id")).scalars())
+
+
+def _unsettled(event_id: str, again: datetime, vens: Vens | None = None) -> sa.CompoundSelect[tuple[str]]:
+    due = sa.or_(
+        ledger.c.state == RowState.PLANNED,
+        sa.and_(ledger.c.state == RowState.RESTORING, call.c.op == Op.EVENT),
+        call.c.said_at <= again,
+    )
+    last = sa.and_(call.c.event_id == ledger.c.event_id, call.c.ven_id == ledger.c.ven_id)
+    rows = sa.select(ledger.c.ven_id).outerjoin(call, last).where(ledger.c.event_id == event_id)
+    rows = rows.where(ledger.c.state.in_(_UNSAID), due)
     anew = sa.select(call.c.ven_id).where(call.c.event_id == event_id, call.c.anew.is_(True))
-    return {row.ven_id for row in reader.execute(sa.union(rows, anew))}
+    if vens is not None:
+        rows, anew = rows.where(ledger.c.ven_id.between(*vens)), anew.where(call.c.ven_id.between(*vens))
+    return sa.union(rows, anew)
 
 
 def returning_vens(reader: Reader, event_id: str, ven_ids: Collection[str]) -> set[str]:
@@ -152,6 +176,13 @@ def returning_vens(reader: Reader, event_id: str, ven_ids: Collection[str]) -> s
     states = (RowState.RESTORING, RowState.ESCALATED)
     query = sa.select(ledger.c.ven_id).where(ledger.c.event_id == event_id, ledger.c.state.in_(states)).distinct()
     return {row.ven_id for row in reader.execute(query)} & set(ven_ids)
+
+
+def leaves(reader: Reader, event_id: str, now: datetime) -> bool:
+    """Whether the instant has come from which on loads that are held opted out."""
+    held = ledger.c.state.in_([RowState.SENT, *HELD])
+    query = sa.select(ledger.c.ven_id).where(ledger.c.event_id == event_id, held, opted_out_by(now))
+    return reader.execute(query.limit(1)).first() is not None
 
 
 def counts(reader: Reader, event_id: str) -> dict[RowState, int]:
@@ -252,6 +283,18 @@ def called_since(reader: Reader, program_id: str, since: datetime, but: str) -> 
         .distinct()
     )
     return [(row.ven_id, row.start_at, row.until_at) for row in reader.execute(query)]
+
+
+def times_called(reader: Reader, program_id: str, since: datetime, but: str) -> dict[str, int]:
+    """The same counted, by VEN."""
+    query = (
+        sa.select(ledger.c.ven_id, sa.func.count(sa.distinct(ledger.c.event_id)).label("times"))
+        .join(event_table, event_table.c.event_id == ledger.c.event_id)
+        .where(event_table.c.program_id == program_id, event_table.c.event_id != but)
+        .where(event_table.c.start_at > since, ledger.c.answer == Answer.ACCEPTED)
+        .group_by(ledger.c.ven_id)
+    )
+    return {row.ven_id: row.times for row in reader.execute(query)}
 
 
 async def programs(rows: Rows, *, after: str = "", limit: int = 100) -> list[Program]:

@@ -12,7 +12,7 @@ from tieline.dispatch.planning import staggered
 
 STEP_S = 60.0
 REBOUND_S = 1800.0
-"""For so long at most a load that comes back draws all it can."""
+"""A load that comes back makes up within so long for what it did without, or draws all it can for so long."""
 ALLOWED = 0.05
 """Of what the sheddable loads usually draw, so much more may those that are back draw together."""
 
@@ -22,13 +22,16 @@ def returns(
 ) -> dict[str, datetime]:
     """When each VEN comes back, of those that do so later than the event ends: first who was down the longest."""
     rows = [row for row in ledger if row.state in (RowState.SENT, *HELD)]
-    usual = np.maximum(Giving(rows, metered, policy).would_kw(event.end_at), 0.0)
+    giving = Giving(rows, metered, policy)
+    usual = np.maximum(giving.would_kw(event.end_at), 0.0)
+    down_s = np.array([(event.end_at - row.planned_at).total_seconds() for row in rows])
+    rebound = np.minimum(usual * (1 + np.maximum(down_s, 0.0) / REBOUND_S), np.maximum(giving.back_kw, usual))
     since: dict[str, datetime] = {}
     kw, rebound_kw = defaultdict[str, float](float), defaultdict[str, float](float)
-    for row, would in zip(rows, usual.tolist(), strict=True):
+    for row, would, more in zip(rows, usual.tolist(), rebound.tolist(), strict=True):
         since[row.ven_id] = min(row.planned_at, since.get(row.ven_id, row.planned_at))
         kw[row.ven_id] += would
-        rebound_kw[row.ven_id] += max(row.reference_kw, would)
+        rebound_kw[row.ven_id] += more
     order = sorted(since, key=lambda ven_id: (since[ven_id], ven_id))
     length_s = (event.end_at - event.start_at).total_seconds()
     offsets_s = staggered(

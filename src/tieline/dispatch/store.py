@@ -1,6 +1,6 @@
 """The tables of dispatch and their writes."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -87,7 +87,15 @@ ledger = sa.Table(
     sa.Column("reference_kw", sa.Double, nullable=False, server_default="0"),
     sa.Column("run_min", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reference_at", Instant),
+    sa.Column("opted_out_from_at", Instant),
     sa.Index("ledger_by_state", "state", "event_id"),
+    sa.Index(
+        "ledger_by_opt_out",
+        "event_id",
+        "opted_out_from_at",
+        sqlite_where=sa.text("opted_out_from_at IS NOT NULL"),
+        postgresql_where=sa.text("opted_out_from_at IS NOT NULL"),
+    ),
 )
 
 step = sa.Table(
@@ -154,6 +162,8 @@ delivery = sa.Table(
 
 AT_ONCE = 10_000
 """VENs in one statement: PostgreSQL takes 32,767 parameters."""
+Vens = tuple[str, str]
+"""The first and the last of some VENs, in the order of the database."""
 
 
 def add_program(tx: Transaction, new: Program) -> None:
@@ -175,17 +185,23 @@ def set_event(tx: Transaction, event_id: str, **values: Any) -> None:
 def add_rows(tx: Transaction, rows: Sequence[LedgerRow]) -> None:
     """A load that was given back earlier in the event begins anew; its steps tell of the time before."""
     if rows:
-        put = insert(ledger)
-        kept = {"event_id", "ven_id", "resource_id"}
-        anew = {name: put.excluded[name] for name in LedgerRow.__struct_fields__ if name not in kept}
-        put = put.on_conflict_do_update(index_elements=sorted(kept), set_=anew)
-        tx.execute(put, [msgspec.structs.asdict(row) for row in rows])
+        _put(tx, ledger, {"event_id", "ven_id", "resource_id"}, rows)
         steps = [
             {"event_id": row.event_id, "ven_id": row.ven_id, "resource_id": row.resource_id, "state": row.state}
             | {"at": row.planned_at, "cause": row.cause}
             for row in rows
         ]
         tx.execute(sa.insert(step), steps)
+
+
+def _put(tx: Transaction, table: sa.Table, key: Collection[str], rows: Sequence[msgspec.Struct]) -> None:
+    """Each whole, instead of the one before of the same key. What none of them has need not be said ten thousand times:
+    of a new row most is NULL."""
+    put = insert(table)
+    anew = {name: put.excluded[name] for name in rows[0].__struct_fields__ if name not in key}
+    put = put.on_conflict_do_update(index_elements=sorted(key), set_=anew)
+    names = [name for name in rows[0].__struct_fields__ if any(getattr(row, name) is not None for row in rows)]
+    tx.execute(put, [{name: getattr(row, name) for name in names} for row in rows])
 
 
 NEVER_SENT = ledger.c.sent_at.is_(None)
@@ -200,6 +216,20 @@ def restoring_by(at: datetime) -> sa.ColumnElement[bool]:
 def returning_by(event_id: str, at: datetime) -> sa.ColumnElement[bool]:
     """Of VENs that were told to come back by then."""
     return ledger.c.ven_id.in_(sa.select(call.c.ven_id).where(call.c.event_id == event_id, call.c.end_at <= at))
+
+
+def among(vens: Vens) -> sa.ColumnElement[bool]:
+    return ledger.c.ven_id.between(*vens)
+
+
+def told_at(event_id: str, vens: Vens, at: datetime) -> sa.ColumnElement[bool]:
+    """Of these VENs those that were told something at that instant."""
+    told = sa.select(call.c.ven_id).where(call.c.event_id == event_id, call.c.said_at == at)
+    return ledger.c.ven_id.in_(told.where(call.c.ven_id.between(*vens)))
+
+
+def opted_out_by(at: datetime) -> sa.ColumnElement[bool]:
+    return ledger.c.opted_out_from_at <= at
 
 
 def of_loads(resource_ids: Iterable[str]) -> sa.ColumnElement[bool]:
@@ -281,11 +311,7 @@ def set_delivered(tx: Transaction, event_id: str, seen: Mapping[tuple[str, str],
 def put_calls(tx: Transaction, calls: Sequence[VenCall]) -> None:
     """The newest command to each VEN, instead of the one before."""
     if calls:
-        put = insert(call)
-        kept = {"event_id", "ven_id"}
-        newest = {name: put.excluded[name] for name in VenCall.__struct_fields__ if name not in kept}
-        put = put.on_conflict_do_update(index_elements=sorted(kept), set_=newest)
-        tx.execute(put, [msgspec.structs.asdict(one) for one in calls])
+        _put(tx, call, {"event_id", "ven_id"}, calls)
 
 
 def set_calls(tx: Transaction, event_id: str, ven_ids: Iterable[str], **values: Any) -> None:

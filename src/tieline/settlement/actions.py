@@ -6,16 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 import msgspec
+import numpy as np
 
 from tieline import metrics
 from tieline.base.errors import Conflict
 from tieline.base.time import Clock, iso
 from tieline.dispatch import reads as dispatch
-from tieline.dispatch.model import CLOSED, Event, LedgerRow
-from tieline.ports import Rows, Series, Transaction
+from tieline.dispatch.model import CLOSED, Event
+from tieline.ports import Blobs, Rows, Series, Transaction
 from tieline.settlement import metering, reads, store
-from tieline.settlement.baseline.markets import CAISO_10_IN_10
 from tieline.settlement.baseline.rules import Rule
+from tieline.settlement.intervals import Intervals, joined
 from tieline.settlement.matching import Calls, Matching
 from tieline.settlement.model import (
     STEP_S,
@@ -24,21 +25,22 @@ from tieline.settlement.model import (
     Statement,
     StatementLine,
     VenBaseline,
-    edges_us,
-    line,
     settled_until,
     stated,
-    unsettled,
 )
+from tieline.settlement.reckoning import Reckoning
+from tieline.settlement.terms.measuring import measuring
 
 # --- the baseline -----------------------------------------------------------------------------------------------------
 
 
 async def freeze(
-    event: Event, *, rows: Rows, series: Series, rule: Rule = CAISO_10_IN_10, holidays: Collection[date] = ()
+    event: Event, *, rows: Rows, series: Series, rule: Rule | None = None, holidays: Collection[date] = ()
 ) -> FrozenBaseline:
     """The baseline of every registered VEN, from what was known when the event started; computed once and kept, and
     once more, from the same knowledge, where the event was since called for longer.
+
+    By the rule, the holidays (and `holidays` beside them) and the export of the program's terms; by `rule` where given.
 
     Raises `Conflict` for an event that has not started.
     """
@@ -48,8 +50,9 @@ async def freeze(
     kept = await rows.read(lambda reader: reads.find_baseline(reader, event.event_id))
     if kept is not None and kept.end_at >= event.end_at:
         return kept
-    calls = await _earlier_calls(event, known_at, rows, rule)
-    matching = Matching(event, known_at, rule, holidays, calls, series)
+    how = await rows.read(lambda reader: measuring(reader, event.program_id, event.start_at))
+    how = msgspec.structs.replace(how, rule=rule or how.rule, holidays=frozenset((*how.holidays, *holidays)))
+    matching = Matching(event, known_at, how, await _earlier_calls(event, known_at, rows, how.rule), series)
     groups = await metering.meters(rows, lambda ven: ven.created_at <= known_at)
     new = await _matched(matching, groups)
 
@@ -95,6 +98,7 @@ async def _matched(matching: Matching, groups: Sequence[metering.Meters]) -> Fro
         step_s=STEP_S,
         vens=sorted(vens, key=lambda one: one.ven_id),
         left_out=sorted(left_out, key=lambda one: one.ven_id),
+        export=matching.how.export,
     )
 
 
@@ -107,10 +111,11 @@ async def settle(
     rows: Rows,
     series: Series,
     clock: Clock,
+    blobs: Blobs,
     known_at: datetime | None = None,
     holidays: Collection[date] = (),
 ) -> Statement:
-    """The event's statement from what is known at `known_at` (None: now).
+    """The event's statement from what is known at `known_at` (None: now); its intervals are kept in `blobs`.
 
     Where it states just what the newest one does, that one stands; otherwise it is added as the next one, and told.
     Raises `NotFound`, and `Conflict` for an event that is not over or never started.
@@ -120,7 +125,8 @@ async def settle(
     if event.state not in CLOSED or event.started_at is None:
         raise Conflict(f"event {event_id} is {event.state}: only one that started and is over can be settled")
     frozen = await freeze(event, rows=rows, series=series, holidays=holidays)
-    drawn = await _drawn_up(event, frozen, known_at or now, rows, series)
+    drawn, intervals = await _drawn_up(event, frozen, known_at or now, rows, series)
+    drawn = msgspec.structs.replace(drawn, intervals_digest=await blobs.put(intervals.packed()))
 
     def work(tx: Transaction) -> tuple[Statement, bool]:
         earlier = reads.statements_of(tx, event_id)
@@ -136,26 +142,27 @@ async def settle(
     return made
 
 
-async def _drawn_up(event: Event, frozen: FrozenBaseline, known_at: datetime, rows: Rows, series: Series) -> Statement:
+async def _drawn_up(
+    event: Event, frozen: FrozenBaseline, known_at: datetime, rows: Rows, series: Series
+) -> tuple[Statement, Intervals]:
     until = settled_until(event)
-    seconds = (until - event.start_at).total_seconds()
     ledger = await dispatch.participants(rows, event.event_id)
-    baselines = {one.ven_id: one for one in frozen.vens}
-    reasons = {one.ven_id: one.reason for one in frozen.left_out}
+    how = await rows.read(lambda reader: measuring(reader, event.program_id, event.start_at))
+    reckoning = Reckoning(frozen, ledger, event.start_at, until, how.most_gap)
     lines: list[StatementLine] = []
     digests: dict[str, bytes] = {}
-    for group in await metering.meters(rows, lambda ven: ven.ven_id in ledger):
+    parts: list[Intervals] = []
+    for group in await metering.meters_of(rows, ledger):
         read = await metering.read(series, group, event.start_at, until, known_at)
-        used = await read.on(edges_us(event.start_at, until))
+        used = await read.counting(frozen.export).on(reckoning.edges_us)
         for i, ven_id in enumerate(group.ven_ids):
             at_us, value_kw = read.of(i)
             digests[ven_id] = at_us.astype("<i8").tobytes() + value_kw.astype("<f8").tobytes()
-            note = _part_taken(ledger[ven_id])
-            if ven_id in baselines:
-                lines.append(line(baselines[ven_id], used.energy_kwh[i], used.covered_s[i], seconds, len(at_us), note))
-            else:
-                lines.append(unsettled(ven_id, reasons.get(ven_id, "it has no baseline"), len(at_us), note))
-    return stated(event, until, frozen, known_at, lines, _digest(digests))
+        parts.append(reckoning.intervals(group.ven_ids, used))
+        counts = np.bincount(read.index, minlength=len(group.ven_ids)).tolist()
+        lines += reckoning.lines(group.ven_ids, parts[-1], counts)
+    statement = stated(event, until, frozen, known_at, lines, readings_digest=_digest(digests), intervals_digest="")
+    return statement, joined(parts, reckoning.edges_us)
 
 
 def _digest(readings: Mapping[str, bytes]) -> str:
@@ -164,10 +171,3 @@ def _digest(readings: Mapping[str, bytes]) -> str:
     for ven_id in sorted(readings):
         whole.update(ven_id.encode() + b"\0" + readings[ven_id])
     return whole.hexdigest()
-
-
-def _part_taken(ledger: Sequence[LedgerRow]) -> str:
-    answers = {row.answer for row in ledger}
-    if "accepted" in answers:
-        return ""
-    return "took no part: " + (", ".join(sorted(answer for answer in answers if answer)) or "no answer")

@@ -19,6 +19,7 @@ from tieline.settlement.baseline.result import Baselines
 from tieline.settlement.baseline.rules import Pick, Rule
 from tieline.settlement.metering import Meters
 from tieline.settlement.model import edges_us
+from tieline.settlement.terms.measuring import Measuring
 
 Span = tuple[datetime, datetime]
 """[start, end)."""
@@ -32,10 +33,17 @@ class Matching:
 
     event: Event
     known_at: datetime
-    rule: Rule
-    holidays: Collection[date]
+    how: Measuring
     calls: Calls
     series: Series
+
+    @property
+    def rule(self) -> Rule:
+        return self.how.rule
+
+    @property
+    def holidays(self) -> Collection[date]:
+        return self.how.holidays
 
     async def baselines(self, group: Meters) -> Baselines:
         """What each meter would have drawn, by the rule."""
@@ -86,7 +94,7 @@ class Matching:
         edges = self._edges_us(local, start)
         first, last = (start + timedelta(microseconds=int(edge) - micros(start)) for edge in edges[[0, -1]])
         read = await metering.read(self.series, group, first, last, self.known_at, only)
-        return (await read.on(edges)).mean_kw.T
+        return (await read.counting(self.how.export).on(edges)).mean_kw.T
 
     def _edges_us(self, local: datetime, start: datetime) -> Ints:
         """Where the steps of the event and of the rule's windows begin and end; what lies between is one long step."""

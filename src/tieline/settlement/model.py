@@ -1,8 +1,8 @@
 """The frozen baseline and the statement: what they hold, and the arithmetic between them. Pure."""
 
 import hashlib
-from collections.abc import Iterable
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
 from typing import Self
 
 import msgspec
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tieline.base.time import micros
-from tieline.dispatch.model import Event, EventState
-
-Floats = NDArray[np.float64]
+from tieline.dispatch.model import Event, EventState, LedgerRow
+from tieline.settlement.terms.model import Export
+from tieline.wires.mqtt.messages import Answer
 
 STEP_S = 300
 """Baselines stand in steps of five minutes from the event's start; the last one may be shorter."""
@@ -49,6 +49,7 @@ class FrozenBaseline(msgspec.Struct, frozen=True):
     step_s: int
     vens: list[VenBaseline]
     left_out: list[LeftOut]
+    export: Export = Export.NET
 
     @property
     def at(self) -> list[float]:
@@ -62,7 +63,8 @@ class FrozenBaseline(msgspec.Struct, frozen=True):
 
 
 class StatementLine(msgspec.Struct, frozen=True):
-    """One VEN's share: delivered = baseline - used, over the time that its readings cover."""
+    """One VEN's share: delivered = baseline - used, over the time that its readings cover. `asked_kwh` is what it was
+    called for and accepted. One that is not `settled` counts nowhere, and `note` says why."""
 
     ven_id: str
     baseline_kwh: float
@@ -71,6 +73,8 @@ class StatementLine(msgspec.Struct, frozen=True):
     gap_seconds: float
     readings: int
     note: str = ""
+    asked_kwh: float = 0.0
+    settled: bool = True
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -93,7 +97,8 @@ class Summary(msgspec.Struct, frozen=True):
 
 class Statement(Summary, frozen=True):
     """A summary with its lines and its inputs: `readings_digest` is of the very readings used, `baseline_digest` of
-    the frozen baseline, `digest` of all the statement but itself."""
+    the frozen baseline, `intervals_digest` of the intervals that the lines are sums of (empty: none were kept),
+    `digest` of all the statement but itself."""
 
     rule: str
     baseline_known_at: datetime
@@ -101,11 +106,18 @@ class Statement(Summary, frozen=True):
     readings_digest: str
     lines: list[StatementLine]
     digest: str = ""
+    intervals_digest: str = ""
+    export: Export = Export.NET
 
     @property
     def number(self) -> int:
         """Which statement of its event it is, from 1."""
         return int(self.statement_id.rpartition("-")[2])
+
+    @property
+    def edges_us(self) -> NDArray[np.int64]:
+        """Of its intervals."""
+        return edges_us(self.start_at, self.end_at)
 
     def numbered(self, number: int) -> Self:
         """The same as the event's n-th statement, with its digest."""
@@ -124,9 +136,16 @@ class Statement(Summary, frozen=True):
 
 
 def stated(
-    event: Event, until: datetime, frozen: FrozenBaseline, known_at: datetime, lines: list[StatementLine], readings: str
+    event: Event,
+    until: datetime,
+    frozen: FrozenBaseline,
+    known_at: datetime,
+    lines: list[StatementLine],
+    *,
+    readings_digest: str,
+    intervals_digest: str,
 ) -> Statement:
-    """The statement of an event over [start, until), not yet numbered; `readings` is their digest."""
+    """The statement of an event over [start, until), not yet numbered."""
     return Statement(
         statement_id="",
         event_id=event.event_id,
@@ -144,8 +163,10 @@ def stated(
         rule=frozen.rule,
         baseline_known_at=frozen.known_at,
         baseline_digest=digest_of(frozen),
-        readings_digest=readings,
+        readings_digest=readings_digest,
         lines=sorted(lines, key=lambda line: line.ven_id),
+        intervals_digest=intervals_digest,
+        export=frozen.export,
     )
 
 
@@ -156,25 +177,24 @@ def settled_until(event: Event) -> datetime:
     return event.end_at
 
 
-def line(
-    baseline: VenBaseline, used_kwh: Floats, covered_s: Floats, seconds: float, readings: int, note: str
+def unsettled(
+    ven_id: str, reason: str, readings: int, note: str, asked_kwh: float, gap_s: float = 0.0
 ) -> StatementLine:
-    """One VEN's line from its steps [steps] over so many seconds.
-
-    Time without readings counts on neither side: it delivers nothing.
-    """
-    base = exact(float((np.array(baseline.kw[: len(covered_s)]) * covered_s).sum()) / 3600)
-    used = exact(float(used_kwh.sum()))
-    gap = exact(seconds - float(covered_s.sum()))
-    notes = "; ".join(filter(None, (baseline.note, note)))
-    return StatementLine(baseline.ven_id, base, used, total((base, -used)), gap, readings, notes)
+    """The line of a VEN that cannot be settled: nothing on either side, and why."""
+    notes = "; ".join(filter(None, (f"not settled: {reason}", note)))
+    return StatementLine(ven_id, 0.0, 0.0, 0.0, gap_s, readings, notes, asked_kwh, settled=False)
 
 
-def unsettled(ven_id: str, reason: str, readings: int, note: str) -> StatementLine:
-    """The line of a VEN without a baseline: nothing on either side, and why."""
-    return StatementLine(
-        ven_id, 0.0, 0.0, 0.0, 0.0, readings, "; ".join(filter(None, (f"not settled: {reason}", note)))
-    )
+def asked_kwh(ledger: Sequence[LedgerRow], start_at: datetime, until: datetime) -> float:
+    """What a VEN was called for and accepted: of each load from the start, or from when it was chosen, to the end, or
+    to when it was given back or its owner opted out."""
+    accepted = [row for row in ledger if row.answer == Answer.ACCEPTED]
+    spans = [(row.planned_kw, _asked_until(row, until) - max(start_at, row.planned_at)) for row in accepted]
+    return total(exact(planned_kw * max(span, timedelta()).total_seconds() / 3600) for planned_kw, span in spans)
+
+
+def _asked_until(row: LedgerRow, until: datetime) -> datetime:
+    return min(until, row.restoring_at or until, row.opted_out_from_at or until)
 
 
 def canonical(thing: msgspec.Struct) -> bytes:

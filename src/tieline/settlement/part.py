@@ -11,9 +11,13 @@ from tieline.base.part import Part, Task
 from tieline.base.time import Clock
 from tieline.dispatch import reads as dispatch
 from tieline.dispatch.model import CLOSED, Event, EventState
-from tieline.ports import Rows, Series
-from tieline.settlement import actions, reads
-from tieline.settlement.routes import LAG_S, ROUTES
+from tieline.ports import Blobs, Rows, Series
+from tieline.settlement import actions, reads, routes
+from tieline.settlement.choosing import routes as choosing
+from tieline.settlement.choosing.part import Chooser
+from tieline.settlement.routes import LAG_S
+from tieline.settlement.runs import routes as runs
+from tieline.settlement.terms import routes as terms
 
 DELAY_S = 120.0
 log = structlog.get_logger(__name__)
@@ -29,7 +33,14 @@ class Settler:
     """
 
     def __init__(
-        self, rows: Rows, series: Series, clock: Clock, delay_s: float, lag_s: float, holidays: Collection[date]
+        self,
+        rows: Rows,
+        series: Series,
+        clock: Clock,
+        blobs: Blobs,
+        delay_s: float,
+        lag_s: float,
+        holidays: Collection[date],
     ) -> None:
         self._rows = rows
         self._series = series
@@ -37,6 +48,7 @@ class Settler:
         self._delay = timedelta(seconds=delay_s)
         self._lag_s = lag_s
         self._holidays = holidays
+        self._blobs = blobs
 
     async def run(self) -> None:
         while True:
@@ -60,6 +72,7 @@ class Settler:
                     rows=self._rows,
                     series=self._series,
                     clock=self._clock,
+                    blobs=self._blobs,
                     known_at=now,
                     holidays=self._holidays,
                 )
@@ -88,9 +101,12 @@ def part(
     series: Series,
     clock: Clock,
     *,
+    blobs: Blobs,
     delay_s: float = DELAY_S,
     lag_s: float = LAG_S,
     holidays: Collection[date] = (),
 ) -> Part:
-    settler = Settler(rows, series, clock, delay_s, lag_s, frozenset(holidays))
-    return Part("settlement", tasks=[Task("settlement", settler.run)], routes=ROUTES)
+    settler = Settler(rows, series, clock, blobs, delay_s, lag_s, frozenset(holidays))
+    chooser = Chooser(rows, series, clock)
+    doors = [*routes.ROUTES, *terms.ROUTES, *runs.ROUTES, *choosing.ROUTES]
+    return Part("settlement", tasks=[Task("settlement", settler.run), Task("choosing", chooser.run)], routes=doors)

@@ -10,8 +10,22 @@ from litestar.params import FromPath, Parameter
 
 from tieline.base.time import iso, parse_instant
 from tieline.dispatch import reads as dispatch
-from tieline.doors import Cursor, Limit, Page, WithClock, WithRows, WithSeries, after, csv_response, page, wants_csv
-from tieline.settlement import actions, reads
+from tieline.doors import (
+    Cursor,
+    Limit,
+    Page,
+    WithBlobs,
+    WithClock,
+    WithRows,
+    WithSeries,
+    after,
+    csv_response,
+    page,
+    wants_csv,
+)
+from tieline.settlement import actions, proof, reads
+from tieline.settlement.avoided import Avoided, avoided
+from tieline.settlement.intervals import Interval
 from tieline.settlement.model import LeftOut, Statement, StatementLine, Summary
 from tieline.telemetry.routes import Reading
 
@@ -56,14 +70,17 @@ async def show_baseline(event_id: FromPath[str], rows: WithRows) -> BaselineView
 
 
 @post("/v1/events/{event_id:str}/settle")
-async def settle_again(event_id: FromPath[str], rows: WithRows, series: WithSeries, clock: WithClock) -> Summary:
+async def settle_again(
+    event_id: FromPath[str], rows: WithRows, series: WithSeries, blobs: WithBlobs, clock: WithClock
+) -> Summary:
     """Settle with what is known now: a restatement where anything changed, else the newest statement as it is.
 
     Statements are made by themselves; this is for readings that came, or were corrected, afterwards.
     """
     known_at = clock.now()
     await asyncio.sleep(LAG_S)
-    return (await actions.settle(event_id, rows=rows, series=series, clock=clock, known_at=known_at)).summary()
+    made = await actions.settle(event_id, rows=rows, series=series, blobs=blobs, clock=clock, known_at=known_at)
+    return made.summary()
 
 
 @get("/v1/statements")
@@ -108,4 +125,64 @@ async def list_readings(
     return page(found, limit, lambda reading: iso(reading.at))
 
 
-ROUTES = [show_baseline, settle_again, list_statements, show_statement, list_readings]
+@get("/v1/statements/{statement_id:str}/intervals")
+async def list_intervals(
+    statement_id: FromPath[str],
+    rows: WithRows,
+    blobs: WithBlobs,
+    request: Request[Any, Any, Any],
+    ven_id: Annotated[str, Parameter(description="The VEN whose line it is")],
+) -> Page[Interval] | Response[bytes]:
+    """What a line is the sum of, five minutes by five minutes; what no reading covers is a gap. Also as text/csv."""
+    found = await proof.intervals(rows, blobs, statement_id, ven_id)
+    if not wants_csv(request):
+        return Page(found)
+    cells = [msgspec.structs.astuple(one) for one in found]
+    return csv_response(Interval.__struct_fields__, cells, f"{statement_id}-{ven_id}-intervals")
+
+
+@get("/v1/statements/{statement_id:str}/loads")
+async def list_loads(
+    statement_id: FromPath[str],
+    rows: WithRows,
+    series: WithSeries,
+    ven_id: Annotated[str, Parameter(description="The VEN whose line it is")],
+) -> Page[proof.LoadProof]:
+    """What each load that was called drew before and during the event, by its own meter, where it has one."""
+    return Page(await proof.loads(rows, series, statement_id, ven_id))
+
+
+@get("/v1/statements/{statement_id:str}/explanation")
+async def explain_line(
+    statement_id: FromPath[str],
+    rows: WithRows,
+    blobs: WithBlobs,
+    ven_id: Annotated[str, Parameter(description="The VEN whose line it is")],
+) -> proof.LineExplained:
+    """A line down to its intervals, the days behind its baseline, and how many readings it is made of."""
+    return await proof.explain(rows, blobs, statement_id, ven_id)
+
+
+@get("/v1/statements/{statement_id:str}/avoided")
+async def show_avoided(
+    statement_id: FromPath[str],
+    rows: WithRows,
+    series: WithSeries,
+    blobs: WithBlobs,
+    series_id: Annotated[str, Parameter(description="A price or an intensity of emissions, per MWh")],
+) -> Avoided:
+    """What the event avoided by a series: cost at a market's price, or emissions at a marginal intensity."""
+    return await avoided(rows, series, blobs, statement_id, series_id)
+
+
+ROUTES = [
+    show_baseline,
+    settle_again,
+    list_statements,
+    show_statement,
+    list_readings,
+    list_intervals,
+    list_loads,
+    explain_line,
+    show_avoided,
+]

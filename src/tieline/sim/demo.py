@@ -26,7 +26,7 @@ from rich.table import Table
 from tieline.base.errors import Broken, Unready
 from tieline.base.time import iso, parse_instant
 from tieline.sim import beside
-from tieline.sim.story import reporting
+from tieline.sim.story import program, reporting
 from tieline.ven.client import Client
 
 SPEED = 60
@@ -137,7 +137,7 @@ async def _story(client: Client, console: Console, homes: int, folder: Path, chi
     console.print(
         f"{fleet.online} homes are live: they draw {fleet.power_kw:.0f} kW; {fleet.controllable_kw:.0f} kW could wait"
     )
-    await client.create_program("demo", "Demonstration")
+    await program(client, "demo", "Demonstration")
     start = (now + AHEAD).replace(second=0, microsecond=0)
     target = max(5.0, 5.0 * round(SHARE * fleet.controllable_kw / 5))
     event = await client.create_event("demo", start, start + LENGTH, target)

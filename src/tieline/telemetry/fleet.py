@@ -164,6 +164,7 @@ class Fleet:
             online=state not in GONE,
             presence=state,
             since_at=standing.since_at if standing else None,
+            clock_off_s=standing.clock_off_s if standing else None,
             flapping=standing is not None and flapping(standing, now, self._policy),
             last_seen_at=max((at for at in (meter and meter.at, standing and standing.heard_at) if at), default=None),
             left_out=why_left_out(state, fresh),

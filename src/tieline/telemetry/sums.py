@@ -38,7 +38,8 @@ class LoadNow(msgspec.Struct, frozen=True):
 
 class VenNow(msgspec.Struct, frozen=True):
     """A VEN and its newest values; None where it has sent none. It is `online` unless it is offline or was never heard
-    of: one lost beat is no absence. `since_at` is when its state began, where it says when it is there."""
+    of: one lost beat is no absence. `since_at` is when its state began, where it says when it is there. `clock_off_s`:
+    its clock is so far ahead of ours, or behind where negative; None: near enough, or it does not tell."""
 
     ven_id: str
     name: str
@@ -57,6 +58,7 @@ class VenNow(msgspec.Struct, frozen=True):
     withheld_kw: float | None
     shed: bool
     targets: tuple[str, ...] = ()
+    clock_off_s: float | None = None
     resources: list[LoadNow] = []
 
 

@@ -9,7 +9,6 @@ Both are their owner's only.
 import asyncio
 import base64
 import logging
-import os
 import random
 import ssl
 from datetime import timedelta
@@ -25,6 +24,7 @@ from tieline.base.errors import Conflict, Refused, TielineError
 from tieline.base.time import Clock, iso
 from tieline.ven import tls
 from tieline.ven.client import Client
+from tieline.ven.durable import write_durably
 from tieline.wires.enrolment import Enrolment, NewEnrolment, Renewal, renewal_text
 
 log = logging.getLogger(__name__)
@@ -109,13 +109,13 @@ class Certificates:
         path = self._folder / "next.key"
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write(path, _pem(ec.generate_private_key(ec.SECP256R1())).encode())
+            write_durably(path, _pem(ec.generate_private_key(ec.SECP256R1())).encode())
         pem = path.read_text(encoding="ascii")
         return pem, _loaded(pem)
 
     def _keep(self, enrolment: Enrolment, key: str) -> Enrolment:
         device = Device(enrolment, key)
-        _write(self._folder / "device.json", msgspec.json.encode(device))
+        write_durably(self._folder / "device.json", msgspec.json.encode(device))
         self._device = device
         (self._folder / "next.key").unlink(missing_ok=True)
         return enrolment
@@ -147,19 +147,3 @@ def _loaded(pem: str) -> ec.EllipticCurvePrivateKey:
     key = serialization.load_pem_private_key(pem.encode(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     return key
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replaces the file whole, on the disk before it is believed."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

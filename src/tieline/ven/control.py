@@ -10,6 +10,9 @@
                          shedLoad     |====== hvac <= 0 ======|
     hvac                 free      2.0  0                     free     the lowest limit holds
 
+    an opt-out           e1        |====== hvac <= 2.0 ==|             of a load, from an instant on, or of some of
+    of the owner                             from_at ────▲             its power: told with the answer, and it stands
+
 A command is about an event, a load or the panel. Of those about the same the one issued last rules, in whichever order
 they come; the same one may come many times.
 """
@@ -22,11 +25,13 @@ from typing import Self
 import msgspec
 
 from tieline.base.time import iso
-from tieline.wires.mqtt.messages import Ack, Answer, Command, Op, Scalar
+from tieline.ven.ruling import Issue, Ruling
+from tieline.wires.mqtt.messages import Ack, Answer, Command, Op, OptOut, Scalar
 
 MAX_ACKS = 1024
 MAX_RULINGS = 256
 PANEL = "panel"
+EVENT = "event:"
 HOLDING = (Op.EVENT, Op.SHED_LOAD, Op.SET_LOAD, Op.SHED_PANEL)
 NEEDS = {
     Op.EVENT: ("start_at", "end_at"),
@@ -34,25 +39,6 @@ NEEDS = {
     Op.SET_LOAD: ("resource_id", "limit_kw"),
     Op.SHED_PANEL: ("limit_kw", "end_at"),
 }
-Issue = tuple[datetime, str]
-"""(issued_at, command_id): the greatest rules."""
-
-
-class Ruling(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the command issued last says of its subject; one that gave it back, or was opted out of, holds nothing.
-    Without `start_at` it holds at once, without `end_at` until it is given back."""
-
-    issue: Issue
-    limits: dict[str, float] = {}
-    panel_kw: float | None = None
-    start_at: datetime | None = None
-    end_at: datetime | None = None
-
-    def is_over(self, now: datetime) -> bool:
-        return not (self.limits or self.panel_kw is not None) or (self.end_at is not None and self.end_at <= now)
-
-    def holds(self, now: datetime) -> bool:
-        return not self.is_over(now) and (self.start_at is None or self.start_at <= now)
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -108,51 +94,74 @@ class Control:
         """The limit in kW of each load that is held down at `now`."""
         held: dict[str, float] = {}
         for ruling in self._holding(now):
-            for resource_id, limit_kw in ruling.limits.items():
+            for resource_id, limit_kw in ruling.limits_at(now).items():
                 if resource_id in self.resources:
                     held[resource_id] = min(limit_kw, held.get(resource_id, limit_kw))
         return held
 
     def panel_limit(self, now: datetime) -> float | None:
         """What the whole premises may draw at `now`, in kW; None: as much as they like."""
-        return min((one.panel_kw for one in self._holding(now) if one.panel_kw is not None), default=None)
+        return min((kw for one in self._holding(now) if (kw := one.panel_at(now)) is not None), default=None)
 
     def next_change(self, now: datetime) -> datetime | None:
         """The next instant after `now` at which something starts or ends by itself; None while nothing is planned."""
         coming = [ruling for ruling in self.rulings.values() if not ruling.is_over(now)]
-        return min((at for one in coming for at in (one.start_at, one.end_at) if at and at > now), default=None)
+        return min((at for one in coming for at in one.turns() if at > now), default=None)
 
     def _holding(self, now: datetime) -> Iterable[Ruling]:
         return (ruling for ruling in self.rulings.values() if ruling.holds(now))
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
-    def take(self, command: Command, now: datetime, *, willing: bool = True) -> Ack:
-        """The answer; a command seen before gets the very answer it got. An unwilling owner opts out of being held."""
+    def take(self, command: Command, now: datetime, *, willing: bool = True, opt_outs: Collection[OptOut] = ()) -> Ack:
+        """The answer; a command seen before gets the very answer it got. An unwilling owner opts out of being held;
+        `opt_outs` are what else he says against this command."""
         if ack := self._acks.get(command.command_id):
             return ack
-        answer, reason = self._judged(command, now, willing)
-        values = self._obeyed(command, answer, now)
-        ack = Ack(command_id=command.command_id, answer=answer, at=now, reason=reason, values=values)
-        self._acks[command.command_id] = ack
+        ruling = self._ruling(command, [*opt_outs, *([] if willing else [OptOut()])])
+        answer, reason = self._judged(command, ruling, now)
+        values = self._obeyed(command, ruling, answer, now)
+        parts = ruling.parts() if answer is Answer.ACCEPTED and command.op in HOLDING else []
+        return self._told(Ack(command.command_id, answer, now, reason, values, parts))
+
+    def opt_out(self, subject: str, out: OptOut, now: datetime) -> Ack | None:
+        """Be free of what that ruling asks, as far as the opt-out goes; what to tell. None: it holds no more."""
+        before = self.rulings.get(subject)
+        if before is None or before.is_over(now):
+            return None
+        self.rulings[subject] = ruling = before.but(out)
+        if not ruling.asks(max(now, ruling.start_at or now)):
+            return self._told(Ack(ruling.issue[1], Answer.OPTED_OUT, now, out.reason))
+        return self._told(Ack(ruling.issue[1], Answer.ACCEPTED, now, opt_outs=ruling.parts()))
+
+    def _told(self, ack: Ack) -> Ack:
+        self._acks[ack.command_id] = ack
         while len(self._acks) > MAX_ACKS:
             self._acks.popitem(last=False)
         return ack
 
-    def _judged(self, command: Command, now: datetime, willing: bool) -> tuple[Answer, str]:
+    def _ruling(self, command: Command, opt_outs: Iterable[OptOut]) -> Ruling:
+        """What was opted out of in an event stands for its later commands."""
+        ruling, subject = _ruling(command), _subject(command)
+        before = self.rulings.get(subject) if subject.startswith(EVENT) else None
+        for out in (*(before.opt_outs if before else ()), *opt_outs):
+            ruling = ruling.but(out)
+        return ruling
+
+    def _judged(self, command: Command, ruling: Ruling, now: datetime) -> tuple[Answer, str]:
         if command.expires_at <= now:
-            return Answer.EXPIRED, f"it expired at {iso(command.expires_at)}"
+            return Answer.EXPIRED, f"it expired at {iso(command.expires_at)}; here it is {iso(now)}"
         if wrong := self._wrong(command):
             return Answer.REFUSED, wrong
         if later := self._later(command, now):
             return Answer.REFUSED, f"command {later} about the same was issued later"
-        return self._judged_holding(command, now, willing) if command.op in HOLDING else (Answer.ACCEPTED, "")
+        return self._judged_holding(command, ruling, now) if command.op in HOLDING else (Answer.ACCEPTED, "")
 
-    def _judged_holding(self, command: Command, now: datetime, willing: bool) -> tuple[Answer, str]:
+    def _judged_holding(self, command: Command, ruling: Ruling, now: datetime) -> tuple[Answer, str]:
         if command.end_at is not None and command.end_at <= now:
-            return Answer.EXPIRED, f"it ended at {iso(command.end_at)}"
-        if not willing:
-            return Answer.OPTED_OUT, ""
+            return Answer.EXPIRED, f"it ended at {iso(command.end_at)}; here it is {iso(now)}"
+        if not ruling.asks(max(now, command.start_at or now)):
+            return Answer.OPTED_OUT, next((out.reason for out in ruling.opt_outs if out.reason), "")
         if not self._has_room(_subject(command), now):
             return Answer.REFUSED, f"{MAX_RULINGS} are held already"
         return Answer.ACCEPTED, ""
@@ -197,13 +206,13 @@ class Control:
             issues += [self._given_back] if self._given_back and holding else []
         return max([issue for issue in issues if issue > _issue(command)], default=(now, ""))[1]
 
-    def _obeyed(self, command: Command, answer: Answer, now: datetime) -> dict[str, Scalar]:
+    def _obeyed(self, command: Command, ruling: Ruling, answer: Answer, now: datetime) -> dict[str, Scalar]:
         """What a get asked for; of every other command nothing."""
         accepted = answer is Answer.ACCEPTED
         if command.op in HOLDING and (accepted or answer is Answer.OPTED_OUT):
-            self._rule(_subject(command), _ruling(command) if accepted else Ruling(_issue(command)), now)
+            self._rule(_subject(command), ruling, now)
         elif command.op is Op.RESTORE and (accepted or (answer is Answer.REFUSED and not self._wrong(command))):
-            self._give_back(command, now)  # what was issued before it, even if something issued later holds
+            self._give_back(command, ruling, now)  # what was issued before it, even if something issued later holds
         elif accepted and command.op is Op.SET:
             self.settings |= command.values
             self._set_by |= dict.fromkeys(command.values, _issue(command))
@@ -213,12 +222,16 @@ class Control:
             return {name: known[name] for name in command.names or known}
         return {}
 
-    def _give_back(self, command: Command, now: datetime) -> None:
+    def _give_back(self, command: Command, ruling: Ruling, now: datetime) -> None:
         if subject := _subject(command):
-            self._rule(subject, Ruling(_issue(command)), now)
+            self._rule(subject, ruling, now)
             return
-        self._given_back = max(_issue(command), self._given_back or _issue(command))
-        self.rulings = OrderedDict((k, ruling) for k, ruling in self.rulings.items() if ruling.issue > self._given_back)
+        self._given_back = last = max(_issue(command), self._given_back or _issue(command))
+        for key, one in list(self.rulings.items()):
+            if one.issue <= last:
+                del self.rulings[key]
+                if key.startswith(EVENT) and one.opt_outs:
+                    self.rulings[key] = Ruling(one.issue, opt_outs=one.opt_outs)
 
     def _rule(self, subject: str, ruling: Ruling, now: datetime) -> None:
         before = self.rulings.get(subject)
@@ -251,16 +264,17 @@ def _subject(command: Command) -> str:
     if command.op is Op.SHED_PANEL:
         return PANEL
     if command.op is Op.EVENT or (command.op is Op.RESTORE and command.event_id):
-        return f"event:{command.event_id}"
+        return f"{EVENT}{command.event_id}"
     return f"load:{command.resource_id}" if command.resource_id else ""
 
 
 def _ruling(command: Command) -> Ruling:
+    """Of a command that gives back: nothing."""
     limits: dict[str, float] = {}
     if command.op is Op.EVENT:
         for limit in command.limits:
             limits[limit.resource_id] = min(limit.limit_kw, limits.get(limit.resource_id, limit.limit_kw))
-    elif command.resource_id:
+    elif command.resource_id and command.op in HOLDING:
         limits = {command.resource_id: (command.limit_kw or 0.0) if command.op is Op.SET_LOAD else 0.0}
     panel_kw = command.limit_kw if command.op is Op.SHED_PANEL else None
     return Ruling(_issue(command), limits, panel_kw, command.start_at, command.end_at)

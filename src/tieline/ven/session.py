@@ -15,6 +15,7 @@ import random
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
 
 import aiomqtt
 import msgspec
@@ -47,14 +48,17 @@ AGENT = f"tieline/{__version__}"
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """How often a VEN says that it is there, in seconds of the clock that `sleep` keeps, and by which program."""
+    """How often a VEN says that it is there, in seconds of the clock that `sleep` keeps, and by which program; with
+    `now` it says what its clock shows."""
 
     seconds: float = 60.0
     agent: str = AGENT
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    now: Callable[[], datetime] | None = None
 
     def says(self, *, online: bool) -> bytes:
-        return encode(Presence(online, self.seconds, self.agent))
+        at = self.now() if online and self.now else None
+        return encode(Presence(online, self.seconds, self.agent, at))
 
 
 EACH_MINUTE = Beat()

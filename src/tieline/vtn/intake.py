@@ -29,6 +29,7 @@ from tieline.telemetry.model import Dead, Limits, Reported, believed
 from tieline.vtn import readings, store, tracking
 from tieline.vtn.expectations import GRACE_S, State
 from tieline.vtn.readings import Home, Told
+from tieline.wires.mqtt.messages import OptOut
 from tieline.wires.openadr31.change import Change, subjects
 from tieline.wires.openadr31.messages import Event, ObjectType, Operation, Program, Report, decode
 
@@ -142,7 +143,8 @@ def _enter(
         refuse_within(tx, entry, digest, ven_id, dead, now)
     for out in told.opted_out:
         cause = f"report {report.id}: {out.state}" + (f" ({report.report_name})" if report.report_name else "")
-        dispatch.opt_out(tx, report.event_id, out.ven_id, out.loads, cause, now)
+        opt_outs = [OptOut(load, out.from_at, reason=cause) for load in out.loads]
+        dispatch.opt_out(tx, report.event_id, out.ven_id, opt_outs, now)
     states = tracking.enter(tx, understood.event, understood.program, report, told.answered, grace)
     return _Entered(taken, states)
 

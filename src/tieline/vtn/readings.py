@@ -5,7 +5,7 @@
                                  most: a longer interval becomes parts of equal length, each flagged SPREAD
     any other number             a series of its own: {ven}.{resource}.openadr_{payload type}_{reading type}_{unit}
     DATA_QUALITY                 flags all that its interval tells; what is MISSING was not read, and is no reading
-    OPERATING_STATE              an opt-out, where it says so
+    OPERATING_STATE              an opt-out, where it says so, from its interval on
     texts, points                stay in the report
 
 Several values in one payload divide its interval (User Guide 7.3). What cannot be understood is refused with its
@@ -15,6 +15,7 @@ reason; the report itself stays as it came.
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import reduce
 from operator import or_
 from typing import NamedTuple, TypeGuard
@@ -52,9 +53,12 @@ class Home(msgspec.Struct, frozen=True):
 
 
 class OptOut(NamedTuple):
+    """Of these loads, from when on; None: at once."""
+
     ven_id: str
     loads: tuple[str, ...]
     state: str
+    from_at: datetime | None = None
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -147,7 +151,8 @@ class _Understanding:
         for payload in interval.payloads:
             if payload.type == ReportPayload.OPERATING_STATE:
                 said = [value for value in payload.values if isinstance(value, str) and value in OPTED_OUT]
-                self._out |= {OptOut(place.ven.ven_id, place.loads, value): None for value in said[:1]}
+                from_at = span.start if span else None
+                self._out |= {OptOut(place.ven.ven_id, place.loads, value, from_at): None for value in said[:1]}
             elif payload.type == ReportPayload.DATA_QUALITY or not any(map(_is_number, payload.values)):
                 continue
             elif times[payload.type] > 1:

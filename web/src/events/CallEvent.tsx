@@ -1,6 +1,6 @@
 // The dialog that calls an event. What the API refuses is shown as the API says it.
 import { useState, type FormEvent } from "react";
-import type { EventDraft, GridEvent, Page, Program } from "../api";
+import type { EventDraft, GridEvent, Headroom, Page, Program } from "../api";
 import { post, Problem } from "../client";
 import { clockSpeed, platformNow } from "../clock";
 import { duration, iso, kw, span } from "../format";
@@ -105,6 +105,7 @@ export function CallEvent({ onClose }: { onClose: () => void }) {
               : `${kw(free)} is controllable now; half of it is proposed.`}
           </small>
         </label>
+        <Expected {...minutes} target={Number(proposed)} />
         <ProblemNote problem={problem ?? programs.problem} />
         <div className="form-end">
           <button type="button" className="button" onClick={onClose}>
@@ -117,6 +118,29 @@ export function CallEvent({ onClose }: { onClose: () => void }) {
       </form>
     </Dialog>
   );
+}
+
+/** What the forecast says of the event's time: what could be given up, and what surely. */
+function Expected({ wait, last, target }: { wait: number; last: number; target: number }) {
+  const [asked, ask] = useState({ wait: 0, last: 0, at: 0 });
+  if (!Object.is(asked.wait, wait) || !Object.is(asked.last, last)) ask({ wait, last, at: platformNow() });
+  const known = asked.last > 0 && asked.wait >= 0; // neither of NaN
+  const from = asked.at + asked.wait * 60_000;
+  const path = `/v1/forecasts/headroom?start=${iso(from)}&end=${iso(from + asked.last * 60_000)}`;
+  const { data } = useLoad<Headroom>(known ? path : null);
+  const [expected, sure] = [least(data?.expected_kw), least(data?.sure_kw)];
+  if (expected === null || sure === null) return null;
+  return (
+    <p className="quiet" role="status">
+      Forecast for then: {kw(expected)} could be given up, {kw(sure)} surely (19 times in 20).
+      {target > sure && <b> The target may not be held throughout.</b>}
+    </p>
+  );
+}
+
+function least(of: (number | null)[] | undefined): number | null {
+  const known = (of ?? []).filter((one) => one !== null);
+  return known.length ? Math.min(...known) : null;
 }
 
 function Minutes({

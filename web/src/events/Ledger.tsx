@@ -30,6 +30,12 @@ const COLUMNS: Column<LedgerRow>[] = [
   { label: "Acting", cell: (r) => <When at={r.acting_at} />, sort: (r) => r.acting_at },
   { label: "Metered", cell: (r) => <When at={r.metered_at} />, sort: (r) => r.metered_at },
   {
+    label: "Opts out",
+    cell: (r) => <When at={r.opted_out_from_at} />,
+    sort: (r) => r.opted_out_from_at,
+    hint: "From then on its owner gives nothing; until then it is held",
+  },
+  {
     label: "Restored",
     cell: (r) => <When at={r.restored_at ?? r.escalated_at} />,
     sort: (r) => r.restored_at ?? r.escalated_at,

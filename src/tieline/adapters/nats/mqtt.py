@@ -1,10 +1,11 @@
-"""The platform's own MQTT client: what it tells devices, at QoS 1, retained so that one that comes back finds it.
+"""The platform's own MQTT client: what it tells devices, retained so that one that comes back finds it.
 
-It only publishes, and to a whole fleet at once: ten thousand commands go out together and are confirmed in any order.
+It only publishes, and to a whole fleet at once. A broker takes a line's packets one after the other: so of a portion
+only the last is to be confirmed (QoS 1), and says of all before it (QoS 0) that they were taken.
 
-    publish ─▶ room for so many ─▶ the line there is now ─▶ PUBACK ─▶ returns
+    publish ─▶ room for so many ─▶ the line there is now ─▶ PUBACK of the last ─▶ returns
                                         │ lost
-                                        └──────────────▶ said again on the next one
+                                        └──────────────▶ the whole portion again, on the next one
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import itertools
 import logging
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tieline.adapters.nats import packets
 from tieline.base.errors import Unready
@@ -22,7 +23,8 @@ _log = logging.getLogger(__name__)
 
 _BACK_OFF_S = (0.1, 5.0)
 _IN_FLIGHT = 10_000
-"""Messages that wait for the broker's answer together; it knows 65,535 apart."""
+"""Portions that wait for the broker's answer together; it knows 65,535 apart."""
+_PORTION = 500
 _PING_S = 5.0  # a broker from which nothing is heard between two pings is gone
 
 
@@ -80,17 +82,28 @@ class MqttPublisher:
     async def publish(self, topic: str, payload: bytes, *, retain: bool = True) -> None:
         """Returns once the broker has it. Raises `Unready` after `timeout_s`; it may then have been sent all the same,
         and when the connection is lost it is sent again: what it says must bear repeating."""
+        await self._publish([(topic, payload)], retain=retain)
+
+    async def publish_all(self, messages: Sequence[tuple[str, bytes]], *, retain: bool = True) -> None:
+        """The same of many, (topic, payload), in their order; of those that go out together each may be sent again."""
+        portions = [messages[first : first + _PORTION] for first in range(0, len(messages), _PORTION)]
+        told = await asyncio.gather(*(self._publish(one, retain=retain) for one in portions), return_exceptions=True)
+        for failed in told:
+            if failed is not None:
+                raise failed
+
+    async def _publish(self, messages: Sequence[tuple[str, bytes]], *, retain: bool) -> None:
         if self._line is None:
             raise Unready("the MQTT publisher has not been started")
         try:
             async with asyncio.timeout(self._timeout_s), self._room:
                 while True:
                     line = self._line.result() if self._line.done() else await asyncio.shield(self._line)
-                    if await line.publish(topic, payload, retain=retain):
+                    if await line.publish(messages, retain=retain):
                         return
                     await asyncio.sleep(_BACK_OFF_S[0])
         except TimeoutError:
-            raise Unready(f"the MQTT broker did not take {topic} within {self._timeout_s:g} s") from None
+            raise Unready(f"the MQTT broker did not take {messages[0][0]} within {self._timeout_s:g} s") from None
 
     async def _keep(self) -> None:
         pause = _BACK_OFF_S[0]
@@ -142,8 +155,8 @@ class _Line(asyncio.Protocol):
         self._out: list[bytes] = []
         self._heard = False
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool) -> "asyncio.Future[bool]":
-        """Whether the broker confirmed it; not where the line was lost before."""
+    def publish(self, messages: Sequence[tuple[str, bytes]], *, retain: bool) -> "asyncio.Future[bool]":
+        """Whether the broker confirmed them, at least one; not where the line was lost before."""
         confirmed = self._loop.create_future()
         if self._lost.done():
             confirmed.set_result(False)
@@ -152,7 +165,9 @@ class _Line(asyncio.Protocol):
         self._unconfirmed[number] = confirmed
         if not self._out:  # all that is said in this turn of the loop goes out as one
             self._loop.call_soon(self._flush)
-        self._out.append(packets.publish(number, topic, payload, retain=retain))
+        numbers = [*itertools.repeat(0, len(messages) - 1), number]
+        numbered = zip(numbers, messages, strict=True)
+        self._out += [packets.publish(n, topic, payload, retain=retain) for n, (topic, payload) in numbered]
         return confirmed
 
     async def kept(self) -> None:

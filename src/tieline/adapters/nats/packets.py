@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 CONNACK, PUBACK = 2, 4
 PING, DISCONNECT = b"\xc0\x00", b"\xe0\x00"
-_CONNECT, _PUBLISH, _RETAINED = 0x10, 0x32, 0x01  # published at QoS 1
+_CONNECT, _PUBLISH, _RETAINED, _CONFIRMED = 0x10, 0x30, 0x01, 0x02  # confirmed: at QoS 1
 _LEVEL = b"\x00\x04MQTT\x04"
 _CLEAN, _PASSWORD, _USER = 0x02, 0x40, 0x80
 _LONGEST = 4
@@ -18,9 +18,10 @@ def connect(client_id: str, user: str, password: str, *, keep_alive_s: int) -> b
 
 
 def publish(number: int, topic: str, payload: bytes, *, retain: bool) -> bytes:
-    """At QoS 1. `number` is what its PUBACK will say: 1 to 65,535, of no other that is on its way."""
-    body = _text(topic) + number.to_bytes(2, "big") + payload
-    return _packet(_PUBLISH | _RETAINED if retain else _PUBLISH, body)
+    """At QoS 1; `number` is what its PUBACK will say: 1 to 65,535, of no other that is on its way. 0: at QoS 0, and
+    nothing will."""
+    head = _PUBLISH | (_RETAINED if retain else 0) | (_CONFIRMED if number else 0)
+    return _packet(head, _text(topic) + (number.to_bytes(2, "big") if number else b"") + payload)
 
 
 def numbered(puback: bytes) -> int:

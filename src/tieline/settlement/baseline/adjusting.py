@@ -22,11 +22,17 @@ NOTES = ("", CAPPED, NO_LOAD, TOUCHED, UNKNOWN)
 
 @dataclass(frozen=True)
 class Adjustment:
-    """Per meter: what its usual load is multiplied with, what is then added, and the note (an index into `NOTES`)."""
+    """Per meter: what its usual load is multiplied with, what is then added, and the note (an index into `NOTES`).
+    `by_step_kw` [steps, meters] is what is added where it differs from step to step; `shift_kw` then is its mean."""
 
     factor: Floats
     shift_kw: Floats
     note: NDArray[np.int8]
+    by_step_kw: Floats | None = None
+
+    @property
+    def added_kw(self) -> Floats:
+        return self.shift_kw if self.by_step_kw is None else self.by_step_kw
 
     @classmethod
     def none(cls, meters: int) -> Self:

@@ -9,6 +9,7 @@ from tieline.settlement.baseline.adjusting import Adjustment, adjustment
 from tieline.settlement.baseline.days import kind_of
 from tieline.settlement.baseline.fleet import Event, Fleet
 from tieline.settlement.baseline.frame import Floats, Frame, Ints, Mask
+from tieline.settlement.baseline.lasting import lasted
 from tieline.settlement.baseline.picking import Picked, kept, pick_days
 from tieline.settlement.baseline.result import NO_CONTROLS, REFUSED, TOO_FEW, TOUCHED, UNREAD, Baselines, Reasons
 from tieline.settlement.baseline.rules import Controls, Exponential, Kind, Pick, Regression, Rule, SameDay
@@ -45,7 +46,9 @@ def apply(rule: Rule, frame: Frame) -> Baselines:
     for found in np.unique(picked.count[picked.count < pick.least]).tolist():
         why.give(picked.count == found, TOO_FEW + found, _too_few(rule, pick, kind, frame, found))
     days = [frame.days[day] for day in picked.days]
-    return Baselines(*_bounded(rule, frame, usual, _adjusted(rule, frame, usual), why), days, counted)
+    return Baselines(
+        *_bounded(rule, frame, usual, _adjusted(rule, frame, usual, picked.days, counted), why), days, counted
+    )
 
 
 def _usual(rule: Rule, pick: Pick, frame: Frame, picked: Picked) -> tuple[Floats, Mask]:
@@ -86,7 +89,9 @@ def _of_others(rule: Rule, by: Controls, pick: Pick, frame: Frame, usual: Floats
     return np.where(chosen[0] < 0, np.nan, total / by.nearest)
 
 
-def _adjusted(rule: Rule, frame: Frame, usual: Floats) -> Adjustment:
+def _adjusted(rule: Rule, frame: Frame, usual: Floats, days: list[int], counted: Mask) -> Adjustment:
+    if rule.lasting is not None:
+        return lasted(rule.lasting, frame, days, counted)
     if rule.adjust is None:
         return Adjustment.none(frame.meters)
     event = frame.event_steps
@@ -111,7 +116,7 @@ def _bounded(
     rule: Rule, frame: Frame, usual: Floats, adjusted: Adjustment, why: Reasons
 ) -> tuple[Floats, Adjustment, Reasons]:
     """The usual load of the event's steps, adjusted, within the rule's bounds; NaN for those without a baseline."""
-    kw = usual[: frame.event_steps] * adjusted.factor + adjusted.shift_kw
+    kw = usual[: frame.event_steps] * adjusted.factor + adjusted.added_kw
     if rule.floor_kw is not None:
         kw = np.maximum(kw, rule.floor_kw)
     if rule.within_contract and frame.contract_kw is not None:

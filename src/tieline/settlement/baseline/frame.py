@@ -73,11 +73,11 @@ class Frame:
         return int(((self.offset_s >= 0) & (self.offset_s < self.event_s)).sum())
 
     def within(self, windows: Sequence[Window]) -> list[slice]:
-        """The steps that lie in each of those windows, whole."""
+        """The steps that meet each of those windows: where steps are longer than a window, the one it lies in."""
         spans = [span_s(window, self.start_s, self.event_s) for window in windows]
         ends_s = self.offset_s + self.length_s
-        first = np.searchsorted(self.offset_s, [opens for opens, _ in spans])
-        last = np.searchsorted(ends_s, [closes for _, closes in spans], side="right")
+        first = np.searchsorted(ends_s, [opens for opens, _ in spans], side="right")
+        last = np.searchsorted(self.offset_s, [closes for _, closes in spans])
         return [slice(int(a), max(int(a), int(b))) for a, b in zip(first, last, strict=True)]
 
     def energy_kws(self, day: int, span: slice) -> Floats:

@@ -130,6 +130,22 @@ class Adjust(msgspec.Struct, frozen=True):
     most: float | None = None
 
 
+class Lasting(msgspec.Struct, frozen=True):
+    """How far the event day is from its picked days in each window, and as much of that in each step of the event as
+    lasted on those days: least squares, each meter and each step for itself. `shares` is what is believed to last of
+    each window before any day was seen; it weighs as much as `weighs` days.
+
+    Raises `Refused` for what cannot be."""
+
+    windows: tuple[Window, ...]
+    shares: tuple[float, ...]
+    weighs: float
+
+    def __post_init__(self) -> None:
+        if not self.windows or len(self.shares) != len(self.windows) or self.weighs <= 0:
+            raise Refused(f"windows, a share for each and a weight above 0 were expected of {self}")
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One way to a baseline. `read` says how we know what `source` says.
 
@@ -148,6 +164,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     look_ahead_days: int = 0
     average: Average = Mean()
     adjust: Adjust | None = None
+    lasting: Lasting | None = None
     low_use: float = 0.0
     make_up: bool = False
     floor_kw: float | None = None
@@ -157,4 +174,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     def windows(self) -> tuple[Window, ...]:
         """All hours beside the event's own that the rule looks at."""
         same_day = self.average.windows if isinstance(self.average, SameDay) else ()
-        return (*same_day, *(self.adjust.windows if self.adjust else ()))
+        return (
+            *same_day,
+            *(self.adjust.windows if self.adjust else ()),
+            *(self.lasting.windows if self.lasting else ()),
+        )

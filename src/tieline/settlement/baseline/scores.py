@@ -40,6 +40,8 @@ class Score(msgspec.Struct, frozen=True):
     `home_rrmse` is the median over the meters, `fleet_rrmse` is of their sum, the other measures are over all hours of
     all meters. `coverage` is how often what was drawn in the event's hours lay within the interval of `LEVEL` around
     the baseline, and `width` the interval's mean width, relative to the mean load; NaN where there was none.
+    `called_rrmse` and `called_bias` are of the sum of the tenth of the meters that drew most just before: those that
+    are called. NaN with fewer than ten meters.
     """
 
     rule: str
@@ -53,6 +55,8 @@ class Score(msgspec.Struct, frozen=True):
     nmbe: float
     coverage: float
     width: float
+    called_rrmse: float = float("nan")
+    called_bias: float = float("nan")
 
 
 def covered(scores: Iterable[Score], rule: str) -> float:
@@ -63,6 +67,11 @@ def covered(scores: Iterable[Score], rule: str) -> float:
 
 
 def winner(scores: Iterable[Score], kind: str, most_bias: float = 0.05) -> Score | None:
-    """The rule to propose for days of a kind: the least error of the fleet among those that are nearly without bias."""
+    """The rule to propose for days of a kind: of those that are nearly without bias, for all and for those that are
+    called, the least error of the sum of those that are called; where none is so for the called, or too few meters
+    tell, the least error of the sum of all."""
     fair = [one for one in scores if one.kind == kind and abs(one.bias) <= most_bias]
+    fair_to_called = [one for one in fair if abs(one.called_bias) <= most_bias]
+    if fair_to_called:
+        return min(fair_to_called, key=lambda one: one.called_rrmse)
     return min(fair, key=lambda one: one.fleet_rrmse, default=None)

@@ -7,6 +7,7 @@ from tieline.settlement.baseline.rules import (
     Exponential,
     How,
     Kind,
+    Lasting,
     Mean,
     Pick,
     Regression,
@@ -27,7 +28,8 @@ DAYS = {
 
 def columns(rule: Rule) -> tuple[str, str, str, str]:
     """Days, average, adjustment, bounds."""
-    return days(rule), average(rule), adjustment(rule.adjust), bounds(rule)
+    adjusted = adjustment(rule.adjust) if rule.lasting is None else lasting(rule.lasting)
+    return days(rule), average(rule), adjusted, bounds(rule)
 
 
 def days(rule: Rule) -> str:
@@ -72,6 +74,14 @@ def adjustment(rule: Adjust | None) -> str:
     least = "" if rule.least is None else f", at least {rule.least:g}"
     most = "" if rule.most is None else f", at most {rule.most:g}"
     return f"{what} over {_windows(rule.windows)}{least}{most}"
+
+
+def lasting(rule: Lasting) -> str:
+    """What of the event day goes on."""
+    shares = " and ".join(
+        f"{share:g} over {_window(window)}" for share, window in zip(rule.shares, rule.windows, strict=True)
+    )
+    return f"plus as much of the difference as lasted on those days, at first {shares}, weighing {rule.weighs:g} days"
 
 
 def bounds(rule: Rule) -> str:

@@ -10,6 +10,7 @@ Terms are never changed: new ones begin on a day, and those before end there. Da
 """
 
 import enum
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, TypeAlias
@@ -21,6 +22,21 @@ from tieline.base.names import Id
 
 Price: TypeAlias = Decimal
 Share: TypeAlias = Decimal
+
+MOST = Decimal(1_000_000)
+LEAST_PLACE = -9
+
+
+def bounded(what: str, value: Decimal | None, least: Decimal = -MOST, most: Decimal = MOST) -> None:
+    """Raises `Refused` for what is no plain number within bounds: msgspec has none for a Decimal."""
+    if value is None:
+        return
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < LEAST_PLACE or not least <= value <= most:
+        raise Refused(f"{what} is {value}: give {least} to {most}, with at most {-LEAST_PLACE} decimals")
+
+
+NONE, ONE, TEN = Decimal(0), Decimal(1), Decimal(10)
 
 
 class Export(enum.StrEnum):
@@ -44,6 +60,9 @@ class Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="fixed"
 
     price_per_kwh: Price
 
+    def __post_init__(self) -> None:
+        bounded("energy: price_per_kwh", self.price_per_kwh)
+
 
 class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="market"):
     """`share` of what the series says of the interval, per MWh, within bounds; `otherwise` per kWh where it says
@@ -55,6 +74,13 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="marke
     most_per_mwh: Price | None = None
     otherwise_per_kwh: Price | None = None
 
+    def __post_init__(self) -> None:
+        bounded("energy: share", self.share, NONE, TEN)
+        for name in ("least_per_mwh", "most_per_mwh", "otherwise_per_kwh"):
+            bounded(f"energy: {name}", getattr(self, name))
+        if self.least_per_mwh is not None and self.most_per_mwh is not None and self.least_per_mwh > self.most_per_mwh:
+            raise Refused(f"energy: least_per_mwh {self.least_per_mwh} is above most_per_mwh {self.most_per_mwh}")
+
 
 Energy: TypeAlias = Fixed | Market
 
@@ -65,6 +91,22 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delivered: Share
     factor: Share
 
+    def __post_init__(self) -> None:
+        bounded("capacity: a step's delivered", self.delivered, NONE, TEN)
+        bounded("capacity: a step's factor", self.factor, NONE, TEN)
+
+
+def _delivered(step: Step) -> Share:
+    return step.delivered
+
+
+def _in_order(shares: Sequence[Share]) -> None:
+    if list(shares) != sorted(set(shares)):
+        raise Refused("capacity: its steps are in order of what was delivered, each from a share of its own on")
+
+
+_NOTHING = Step(NONE, NONE)
+
 
 class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For each kilowatt committed and month, times a factor by what was delivered of what was asked in the period's
@@ -73,6 +115,16 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     price_per_kw_month: Price
     steps: tuple[Step, ...] = ()
 
+    def __post_init__(self) -> None:
+        bounded("capacity: price_per_kw_month", self.price_per_kw_month, NONE)
+        _in_order([one.delivered for one in self.steps])
+
+    def factor(self, delivered: Share) -> Share:
+        """What capacity is paid at, where this share of what was asked was delivered."""
+        if not self.steps:
+            return min(ONE, max(NONE, delivered))
+        return max((one for one in self.steps if one.delivered <= delivered), key=_delivered, default=_NOTHING).factor
+
 
 class Penalty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For each kilowatt-hour of an event that is short of what was asked, beyond `tolerance` of it."""
@@ -80,10 +132,17 @@ class Penalty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     price_per_kwh: Price
     tolerance: Share = Decimal("0.1")
 
+    def __post_init__(self) -> None:
+        bounded("penalty: price_per_kwh", self.price_per_kwh, NONE)
+        bounded("penalty: tolerance", self.tolerance, NONE, ONE)
+
 
 class Tax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     rate: Share
+
+    def __post_init__(self) -> None:
+        bounded("tax: rate", self.rate, NONE, ONE)
 
 
 class Rounding(enum.StrEnum):
@@ -124,11 +183,16 @@ class NewTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     def __post_init__(self) -> None:
         """Raises `Refused` for what cannot be."""
+        bounded("cap", self.cap)
+        bounded("floor", self.floor)
+        bounded("most_gap", self.most_gap, NONE, ONE)
         if self.cap is not None and self.floor is not None and self.cap < self.floor:
             raise Refused(f"cap {self.cap} is below floor {self.floor}")
-        steps = self.capacity.steps if self.capacity else ()
-        if list(steps) != sorted(steps, key=lambda one: one.delivered):
-            raise Refused("the steps of a capacity's performance are in order of what was delivered")
+
+    @property
+    def calendar(self) -> str:
+        """Of its public holidays, as ISO 3166 joins them: AU-NSW."""
+        return "-".join(filter(None, (self.holidays.country, self.holidays.subdivision)))
 
 
 class Terms(NewTerms, frozen=True, kw_only=True):
@@ -137,3 +201,7 @@ class Terms(NewTerms, frozen=True, kw_only=True):
     program_id: Id
     number: int
     valid_until: date | None = None
+
+    @property
+    def named(self) -> str:
+        return f"{self.program_id}-terms-{self.number}"

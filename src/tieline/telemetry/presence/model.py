@@ -44,11 +44,13 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 USUAL = Policy()
+NOTICED_OFF_S = 10.0
+"""A clock that is off by less is right: readings so far ahead are flagged."""
 
 
 class Heard(msgspec.Struct, frozen=True):
     """A message of a VEN: taken by the broker at `said_at` of the wall, by us at `at` of the clock. A reading says
-    nothing of `beat_s` and `agent`."""
+    nothing of `beat_s`, `agent` and `clock_off_s`."""
 
     ven_id: str
     said_at: datetime
@@ -56,11 +58,13 @@ class Heard(msgspec.Struct, frozen=True):
     online: bool = True
     beat_s: float | None = None
     agent: str | None = None
+    clock_off_s: float | None = None
 
 
 class Standing(msgspec.Struct, frozen=True):
     """A VEN that says when it is there: its state and since when; `gone_at` is when a last will came that still may
-    prove wrong; `changed_at` its changes of the last `flap_s`."""
+    prove wrong; `changed_at` its changes of the last `flap_s`; `clock_off_s` how far its clock is ahead of ours, or
+    behind where negative; None: near enough, or it does not tell."""
 
     ven_id: str
     state: State
@@ -72,14 +76,22 @@ class Standing(msgspec.Struct, frozen=True):
     agent: str
     gone_at: datetime | None = None
     changed_at: tuple[datetime, ...] = ()
+    clock_off_s: float | None = None
+
+
+def off_s(stamp: datetime, at: datetime) -> float | None:
+    """How far a stamp of now is ahead of our clock; None: near enough."""
+    seconds = round((stamp - at).total_seconds(), 1)
+    return seconds if abs(seconds) >= NOTICED_OFF_S else None
 
 
 def first(message: Heard) -> Standing:
     """Of a VEN that never said so before."""
     at, beat_s = message.at, message.beat_s or 0.0
     return Standing(
-        message.ven_id, State.ONLINE, Cause.HEARD, at, at, message.said_at, beat_s, message.agent or "", None, (at,)
-    )
+        message.ven_id, State.ONLINE, Cause.HEARD, at, at, message.said_at, beat_s, message.agent or "", None, (at,),
+        message.clock_off_s,
+    )  # fmt: skip
 
 
 def hear(standing: Standing, message: Heard, policy: Policy) -> Standing:
@@ -96,6 +108,7 @@ def hear(standing: Standing, message: Heard, policy: Policy) -> Standing:
         heard_at=max(standing.heard_at, message.at),
         beat_s=standing.beat_s if message.beat_s is None else message.beat_s,
         agent=standing.agent if message.agent is None else message.agent,
+        clock_off_s=standing.clock_off_s if message.beat_s is None else message.clock_off_s,
         gone_at=None,
     )
     return heard if heard.state is State.ONLINE else _moved(heard, State.ONLINE, Cause.HEARD, message.at, policy)

@@ -22,7 +22,7 @@ from tieline.ports import Delivery, Entry, Log, Rows
 from tieline.telemetry.flooding import Flooding
 from tieline.telemetry.model import Dead
 from tieline.telemetry.presence.actions import enter, settle
-from tieline.telemetry.presence.model import Heard, Policy, Standing, State
+from tieline.telemetry.presence.model import NOTICED_OFF_S, Heard, Policy, Standing, State, off_s
 from tieline.telemetry.presence.reads import standings
 from tieline.wires.mqtt.codec import decode
 from tieline.wires.mqtt.messages import Presence
@@ -30,6 +30,8 @@ from tieline.wires.mqtt.messages import Presence
 SUBJECT = "mqtt.ven.presence.*"
 GROUP = "telemetry.presence"
 TICK_S = 5.0
+CAUGHT_UP = timedelta(seconds=30)
+"""What is read sooner after we began to listen may have waited for us."""
 BEHIND = 2000
 """With more messages waiting we are behind: who seems silent may have been heard by the broker."""
 
@@ -40,6 +42,7 @@ class There(msgspec.Struct, frozen=True):
     heard_at: datetime
     beat_s: float
     agent: str
+    clock_off_s: float | None
 
 
 class Listener:
@@ -128,11 +131,22 @@ class Listener:
         """Raises `Refused`."""
         said, ven_id = decode(entry.data, Presence), entry.subject.rpartition(".")[2]
         agent = said.agent.replace("\x00", "\ufffd")  # PostgreSQL takes no NUL in text
-        return Heard(ven_id, entry.said_at, self._clock.now(), said.online, said.beat_s, agent)
+        now = self._clock.now()
+        return Heard(ven_id, entry.said_at, now, said.online, said.beat_s, agent, self._off_s(ven_id, said, now))
+
+    def _off_s(self, ven_id: str, said: Presence, now: datetime) -> float | None:
+        """What waited for us, since we were away, tells nothing of its clock: then what was known."""
+        there = self._known.get(ven_id)
+        if said.at is None or now - self._listening_at < CAUGHT_UP:
+            return there.clock_off_s if there else None
+        return off_s(said.at, now)
 
     def _is_no_news(self, message: Heard) -> bool:
         there = self._known.get(message.ven_id)
-        return message.online and there is not None and (there.beat_s, there.agent) == (message.beat_s, message.agent)
+        if not message.online or there is None:
+            return False
+        same = (there.beat_s, there.agent) == (message.beat_s, message.agent)
+        return same and _near(there.clock_off_s, message.clock_off_s)
 
     def _is_due(self, ven_id: str, now: datetime) -> bool:
         """A tick before a beat has passed: silence counts only later."""
@@ -150,7 +164,7 @@ class Listener:
     def _learn(self, found: Iterable[Standing]) -> None:
         for one in found:
             plainly = one.state is State.ONLINE and one.gone_at is None
-            self._known[one.ven_id] = There(one.heard_at, one.beat_s, one.agent) if plainly else None
+            self._known[one.ven_id] = There(one.heard_at, one.beat_s, one.agent, one.clock_off_s) if plainly else None
 
     async def _refuse_unknown(self, entries: Sequence[Entry], unknown: Sequence[str]) -> None:
         for entry in entries:
@@ -161,3 +175,8 @@ class Listener:
 
     async def _refuse(self, entry: Entry, dead: Dead) -> None:
         await self._flooding.refuse(entry, entry.subject.rpartition(".")[2], dead)
+
+
+def _near(one_s: float | None, other_s: float | None) -> bool:
+    """Whether a clock is as far off as it was."""
+    return abs((one_s or 0.0) - (other_s or 0.0)) < NOTICED_OFF_S

@@ -27,6 +27,7 @@ presence = sa.Table(
     sa.Column("gone_at", Instant),
     sa.Column("due_at", Instant),
     sa.Column("changed_at", Json(tuple[datetime, ...]), nullable=False),
+    sa.Column("clock_off_s", sa.Double),
     sa.Index("presence_by_due", "due_at"),
     sa.Index("presence_by_going", "gone_at"),
 )

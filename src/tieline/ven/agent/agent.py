@@ -26,13 +26,14 @@ from tieline.ven.agent.configuration import Site
 from tieline.ven.agent.drivers.driver import Wiring
 from tieline.ven.agent.home import HomeBroker
 from tieline.ven.agent.household import Household
-from tieline.ven.agent.page import Owner, Page
+from tieline.ven.agent.page import LARGEST_FORM, MOST_CALLS, Owner, Page
 from tieline.ven.agent.schedule import Schedule
 from tieline.ven.agent.secrets import read_secret
-from tieline.ven.agent.serving import Server
 from tieline.ven.agent.store import PREMISES, Energy, Store
 from tieline.ven.agent.switchboard import Switchboard
+from tieline.ven.agent.timekeeping import GuidedClock
 from tieline.ven.agent.uplink import Uplink
+from tieline.ven.serving import Server
 from tieline.ven.session import AGENT
 from tieline.ven.twin import State as TwinState
 from tieline.wires.mqtt.messages import Load, Scalar
@@ -49,14 +50,14 @@ async def run(site: Site, folder: Path, clock: Clock | None = None) -> None:
 
     Raises `Refused` for what can never run, `Unready` when the data folder or the page's port is another's.
     """
-    clock = clock or RatedClock()
+    guided = GuidedClock(clock or RatedClock())
     async with contextlib.AsyncExitStack() as open_:
         data = open_.enter_context(folders.held(folder / site.platform.data))
         store = Store(data / folders.READINGS, days=site.store.days, mib=site.store.mib)
         open_.callback(store.close)
-        wiring = Wiring(clock, folder, _home(site, folder, clock))
+        wiring = Wiring(guided, folder, _home(site, folder, guided))
         open_.push_async_callback(wiring.close)
-        agent = Agent(site, folder, store, wiring, await store.energies())
+        agent = Agent(site, folder, store, wiring, guided, await store.energies())
         await open_.enter_async_context(agent.serving())
         await agent.run()
 
@@ -71,9 +72,16 @@ def _home(site: Site, folder: Path, clock: Clock) -> HomeBroker | None:
 class Agent:
     """Of one site, with its store and its wiring open."""
 
-    def __init__(self, site: Site, folder: Path, store: Store, wiring: Wiring, energies: Mapping[str, Energy]) -> None:
-        self._site, self._store, self._wiring = site, store, wiring
-        self._clock = clock = wiring.clock
+    def __init__(
+        self,
+        site: Site,
+        folder: Path,
+        store: Store,
+        wiring: Wiring,
+        clock: GuidedClock,
+        energies: Mapping[str, Energy],
+    ) -> None:
+        self._site, self._store, self._wiring, self._clock = site, store, wiring, clock
         settings = {"read_s": site.read_s, "report_s": site.report_s}
         held = [load.id for load in site.load if load.sheddable]
         self._schedule = Schedule(held, settings, state=self._state, objection=_objection)
@@ -89,9 +97,11 @@ class Agent:
         if (page := self._site.page) is None:
             return contextlib.nullcontext()
         household = self._household
-        owner = Owner(household.opt_out, household.opt_out_of_all, household.opt_in)
+        owner = Owner(household.opt_out, household.opt_in)
         answer = Page(household.view, owner, ZoneInfo(self._site.zone), page.names).answer
-        return Server(answer).listening(page.host, page.port)
+        return Server(answer, "the page", largest_body=LARGEST_FORM, most_calls=MOST_CALLS).listening(
+            page.host, page.port
+        )
 
     async def run(self) -> None:
         await self._tell_what_was_left()
@@ -167,20 +177,22 @@ class Agent:
 
     def _loads(self, means_kw: Mapping[str, float]) -> list[Load]:
         now = self._clock.now()
-        is_out = self._schedule.is_out(now)
         powers = [(self._board.resources[name], kw) for name, kw in means_kw.items() if name != PREMISES]
-        return [told for one, kw in powers if (told := one.told(now, kw, is_out=is_out))]
+        free_s = self._schedule.free_s
+        return [told for one, kw in powers if (told := one.told(now, kw, free_s(now, one.load.id)))]
 
     def _state(self) -> dict[str, Scalar]:
         """What a get tells besides settings and limits."""
         told: dict[str, Scalar] = {"agent": AGENT, "power_kw": self._board.power_kw, "opted_out_until": self._out()}
+        told["clock_off_s"] = self._clock.off_s
         for load_id, one in self._board.resources.items():
             told |= {f"{load_id}.power_kw": one.power_kw, f"{load_id}.trouble": one.device.trouble}
         return told
 
     def _out(self) -> str | None:
-        until = self._schedule.opted_out_until
-        return iso(until) if until and self._schedule.is_out(self._clock.now()) else None
+        """Until when its owner takes no part in anything."""
+        now = self._clock.now()
+        return max((iso(one.until_at) for one in self._schedule.standing if one.covers(now)), default=None)
 
     # --- the twin -----------------------------------------------------------------------------------------------------
 
@@ -190,7 +202,8 @@ class Agent:
             load_id: {"online": not one.device.trouble, "trouble": one.device.trouble} for load_id, one in resources
         }
         out = {"opted_out_until": until} if (until := self._out()) else {}
-        return {"agent": AGENT, "loads": loads, **self._schedule.settings, **out}
+        off = {"clock_off_s": self._clock.off_s} if self._clock.off_s else {}
+        return {"agent": AGENT, "loads": loads, **self._schedule.settings, **out, **off}
 
     def _apply(self, desired: TwinState) -> TwinState:
         """Settings that may be so; of the rest nothing changes, which the platform sees."""

@@ -21,6 +21,9 @@ border-top:1px solid var(--line);font-weight:400}thead th,caption{color:var(--so
 .held{color:var(--held)}.bad{color:var(--bad)}
 button{font:inherit;min-height:2.75rem;padding:.5rem 1rem;border:2px solid var(--go);border-radius:.5rem;
 background:none;color:var(--go);cursor:pointer}
+details{flex-basis:100%}summary{cursor:pointer;padding:.5rem 0;color:var(--go)}
+label{display:block;margin:.5rem 0}input,select{font:inherit;min-height:2.75rem;padding:.25rem .5rem;color:var(--ink);
+background:var(--ground);border:1px solid var(--soft);border-radius:.5rem}
 button:hover{background:var(--go);color:var(--ground)}:focus-visible{outline:3px solid var(--go);outline-offset:2px}
 a{color:var(--go)}footer{margin-top:2rem;border-top:1px solid var(--line);padding-top:.75rem}
 """

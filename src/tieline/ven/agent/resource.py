@@ -123,12 +123,12 @@ class Resource:
 
     # --- what is told -------------------------------------------------------------------------------------------------
 
-    def told(self, now: datetime, mean_kw: float, *, is_out: bool) -> messages.Load | None:
-        """Of the report; None while it is unknown. `is_out`: its owner opted out of everything."""
+    def told(self, now: datetime, mean_kw: float, free_s: float | None = None) -> messages.Load | None:
+        """Of the report; None while it is unknown. `free_s`: for how long its owner leaves it to be held."""
         if self.power_kw is None:
             return None
-        hold_s = self.holdable_s(now)
-        may_shed = self.load.sheddable and not is_out and hold_s != 0
+        hold_s = min((span for span in (self.holdable_s(now), free_s) if span is not None), default=None)
+        may_shed = self.load.sheddable and hold_s != 0
         return messages.Load(
             resource_id=self.load.id,
             power_kw=round(mean_kw, 4),

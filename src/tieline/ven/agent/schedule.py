@@ -1,7 +1,7 @@
 """The local schedule: what was accepted goes on by the VEN's own clock, over restarts, unless the owner opts out.
 
 command ─▶ answered ─▶ on disk, whole and synced ─▶ the answer is sent ─▶ held from start_at to end_at
-owner ─▶ opts out ─▶ on disk ─▶ free at once, and the platform is told: that command is opted out of
+owner ─▶ opts out ─▶ on disk ─▶ free at once, or when he said, and the platform is told
 """
 
 import asyncio
@@ -13,24 +13,36 @@ from typing import NamedTuple
 
 import msgspec
 
-from tieline.ven.control import Control, Ruling, Snapshot
-from tieline.ven.openadr.memory import write_durably
-from tieline.wires.mqtt.messages import Ack, Answer, Command, Op
+from tieline.ven.control import HOLDING, Control, Snapshot
+from tieline.ven.durable import write_durably
+from tieline.ven.ruling import Ruling
+from tieline.wires.mqtt.messages import Ack, Command, Op, OptOut
 
 log = logging.getLogger(__name__)
 
 REASON = "opted out by the owner"
-MOST_OPTED_OUT = 256
+MOST_STANDING = 64
 FLEETING = (Op.PING, Op.GET)
 """Commands that leave nothing to remember."""
 
 
+class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The owner takes no part in anything from an instant until another: with all loads, or with one."""
+
+    from_at: datetime
+    until_at: datetime
+    resource_id: str | None = None
+    reason: str = REASON
+
+    def covers(self, at: datetime, resource_id: str | None = None) -> bool:
+        return self.from_at <= at < self.until_at and self.resource_id in (None, resource_id)
+
+
 class Kept(msgspec.Struct, frozen=True):
-    """The file. `opted_out` are the ids of events."""
+    """The file."""
 
     control: Snapshot = Snapshot()
-    opted_out: list[str] = []
-    opted_out_until: datetime | None = None
+    standing: list[Standing] = []
 
 
 class Asked(NamedTuple):
@@ -44,50 +56,49 @@ class Asked(NamedTuple):
 class Schedule(Control):
     """A control that asks its owner, and can be kept in a file."""
 
-    opted_out: Sequence[str] = ()
-    opted_out_until: datetime | None = None
+    standing: Sequence[Standing] = ()
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
     def answer(self, command: Command, now: datetime) -> Ack:
-        return self.take(command, now, willing=self._is_willing(command.event_id, now))
-
-    def is_out(self, now: datetime) -> bool:
-        """Whether the owner opted out of everything."""
-        return self.opted_out_until is not None and now < self.opted_out_until
+        return self.take(command, now, opt_outs=self._against(command, now) if command.op in HOLDING else ())
 
     def asked(self, now: datetime) -> list[Asked]:
         """All that holds or will, the first to begin first."""
         found = [Asked(name, one, one.holds(now)) for name, one in self.rulings.items() if not one.is_over(now)]
         return sorted(found, key=lambda one: one.ruling.start_at or one.ruling.issue[0])
 
-    def _is_willing(self, event_id: str, now: datetime) -> bool:
-        return not self.is_out(now) and event_id not in self.opted_out
+    def _against(self, command: Command, now: datetime) -> list[OptOut]:
+        """What stands against it."""
+        begins, ends = max(now, command.start_at or now), command.end_at
+        concerned = [one for one in self.standing if one.until_at > begins and (ends is None or one.from_at < ends)]
+        return [_opt_out(one, begins) for one in concerned]
 
     # --- the owner ----------------------------------------------------------------------------------------------------
 
-    def opt_out(self, subject: str, now: datetime) -> Ack | None:
-        """Be free of that at once, and of what comes later of the same event; what to tell. None: it holds no more."""
-        ruling = self.rulings.get(subject)
-        if ruling is None or ruling.is_over(now):
-            return None
-        self.rulings[subject] = Ruling(ruling.issue)
-        kind, _, name = subject.partition(":")
-        if kind == "event":
-            self.opted_out = [*self.opted_out, name][-MOST_OPTED_OUT:]
-        ack = Ack(command_id=ruling.issue[1], answer=Answer.OPTED_OUT, at=now, reason=REASON)
-        self._acks[ack.command_id] = ack
-        return ack
+    def is_out(self, now: datetime, resource_id: str | None = None) -> bool:
+        """Whether the owner opted out of everything; or with that load."""
+        return any(one.covers(now, resource_id) for one in self.standing)
 
-    def opt_out_of_all(self, until: datetime, now: datetime) -> list[Ack]:
-        """Be free of everything that begins before; what to tell."""
-        self.opted_out_until = until
-        begun = [one for one in self.asked(now) if one.ruling.start_at is None or one.ruling.start_at < until]
-        return [ack for one in begun if (ack := self.opt_out(one.subject, now))]
+    def free_s(self, now: datetime, resource_id: str) -> float | None:
+        """For how many seconds more that load may be held by his word; None: as long as it likes."""
+        concerned = [one for one in self.standing if one.resource_id in (None, resource_id) and one.until_at > now]
+        return min((max(0.0, (one.from_at - now).total_seconds()) for one in concerned), default=None)
+
+    def opt_out_of_all(self, standing: Standing, now: datetime) -> list[Ack]:
+        """Be free of everything while it stands; what to tell of what is asked already."""
+        kept = [one for one in self.standing if one.until_at > now]
+        self.standing = [*kept, standing][-MOST_STANDING:]
+        told = []
+        for one in self.asked(now):
+            begins, ends = max(now, one.ruling.start_at or now), one.ruling.end_at
+            if standing.until_at > begins and (ends is None or standing.from_at < ends):
+                told.append(self.opt_out(one.subject, _opt_out(standing, begins), now))
+        return [ack for ack in told if ack]
 
     def opt_in(self) -> None:
         """Take part again in what is yet to come."""
-        self.opted_out_until = None
+        self.standing = ()
 
     # --- the file -----------------------------------------------------------------------------------------------------
 
@@ -102,9 +113,15 @@ class Schedule(Control):
             log.error("the schedule cannot be read, and is set aside as %s: %s", aside, error)
             kept = Kept()
         self.restored(kept.control)
-        self.opted_out, self.opted_out_until = kept.opted_out, kept.opted_out_until
+        self.standing = kept.standing
 
     async def keep(self, path: Path) -> None:
         """Durable when this returns, as it was when this was called. Raises `Unready`."""
-        kept = Kept(self.snapshot(), list(self.opted_out), self.opted_out_until)
+        kept = Kept(self.snapshot(), list(self.standing))
         await asyncio.to_thread(write_durably, path, msgspec.json.encode(kept))
+
+
+def _opt_out(standing: Standing, begins: datetime) -> OptOut:
+    """Of something that begins then."""
+    later = standing.from_at > begins
+    return OptOut(standing.resource_id, standing.from_at if later else None, reason=standing.reason)

@@ -7,6 +7,7 @@ Nothing here keeps the loads from being held or freed: who cannot be reached is 
 """
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import Callable
@@ -15,15 +16,16 @@ from pathlib import Path
 import httpx
 
 from tieline.base.errors import Refused, TielineError
-from tieline.base.time import Clock
 from tieline.ven.agent.configuration import Platform
 from tieline.ven.agent.folder import ENROLLED, SCHEDULE
 from tieline.ven.agent.schedule import FLEETING, Schedule
 from tieline.ven.agent.secrets import read_secret
 from tieline.ven.agent.store import Batch, Store
+from tieline.ven.agent.timekeeping import GuidedClock
 from tieline.ven.client import Client
+from tieline.ven.client import Platform as About
 from tieline.ven.door import EnrolledDoor, MqttDoor
-from tieline.ven.session import Session
+from tieline.ven.session import Beat, Session
 from tieline.ven.twin import DeviceTwin, State
 from tieline.wires.mqtt.messages import ACK, LOADS, METER, Ack, Command, TwinReport
 
@@ -31,6 +33,9 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
+TIME_S = 600.0
+"""So often the platform is asked what time it is."""
+TIME_PATIENCE_S = 3.0
 BETWEEN_BATCHES_S = 1.0
 """After days off-line there is much to tell: a platform limits how often a device may speak."""
 
@@ -42,13 +47,14 @@ class Uplink:
     """
 
     def __init__(
-        self, platform: Platform, folder: Path, schedule: Schedule, store: Store, clock: Clock,
+        self, platform: Platform, folder: Path, schedule: Schedule, store: Store, clock: GuidedClock,
         *, on_news: Callable[[], None], apply: Callable[[State], State],
     ) -> None:  # fmt: skip
         self.session: Session | None = None
         self.twin = DeviceTwin(self._send_twin, apply)
         self._platform, self._data, self._clock = platform, folder / platform.data, clock
         self._schedule, self._store, self._on_news = schedule, store, on_news
+        self._beat = Beat(now=clock.now)
         self._is_enrolled = bool(platform.claim_file) and (self._data / ENROLLED).exists()
         named = platform.secret_file or platform.claim_file
         self._secret = "" if self._is_enrolled else read_secret(folder, named)  # a claim that is used up may be gone
@@ -72,6 +78,7 @@ class Uplink:
             self.say(self._untold)
             for run in (session.run, self._answer, self._forward):
                 tasks.create_task(run())
+            tasks.create_task(self._keep_time(client))
 
     def say(self, acks: list[Ack]) -> None:
         """Tell the platform, now or as soon as it is met."""
@@ -105,8 +112,8 @@ class Uplink:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _by_secret(self, client: Client, _: asyncio.TaskGroup) -> Session:
-        door = MqttDoor(client, await client.index())
-        return door.session(self._platform.ven_id, self._secret, self._commands.put_nowait)
+        door = MqttDoor(client, await self._index(client))
+        return door.session(self._platform.ven_id, self._secret, self._hear, self._beat)
 
     async def _by_certificate(self, client: Client, tasks: asyncio.TaskGroup) -> Session:
         """Which the claim is exchanged for, once; without a connection too from then on."""
@@ -116,9 +123,29 @@ class Uplink:
         if not self._is_enrolled:
             await certificates.enrol(client, self._platform.ven_id, self._secret)
             self._is_enrolled = True
-        session = EnrolledDoor(certificates).session(self._commands.put_nowait)
+        with contextlib.suppress(TielineError, TimeoutError):
+            async with asyncio.timeout(TIME_PATIENCE_S):
+                await self._index(client)
+        session = EnrolledDoor(certificates).session(self._hear, self._beat)
         tasks.create_task(certificates.keep_renewed(client))
         return session
+
+    async def _index(self, client: Client) -> About:
+        """Which tells its time as well."""
+        asked_at = self._clock.asking()
+        told = await client.index()
+        self._clock.answered(told.now_at, asked_at)
+        return told
+
+    async def _keep_time(self, client: Client) -> None:
+        while True:
+            await self._clock.sleep(TIME_S)
+            with contextlib.suppress(TielineError):  # commands tell the time too
+                await self._index(client)
+
+    def _hear(self, command: Command) -> None:
+        self._clock.heard(command.issued_at)
+        self._commands.put_nowait(command)
 
     # --- talking to it ------------------------------------------------------------------------------------------------
 

@@ -7,30 +7,25 @@ A notification is not believed, only followed up: what holds is asked of the VTN
 certificate: a VTN calls nothing but https, except in development.
 """
 
-import asyncio
 import base64
 import contextlib
 import hashlib
 import hmac
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from typing import NamedTuple
-from urllib.parse import parse_qs, urlsplit
 
-import h11
 import msgspec
 
-from tieline.base.errors import Unready
 from tieline.base.time import EPOCH, Clock, RatedClock
+from tieline.ven.serving import Request, Response, Server
 
 log = logging.getLogger(__name__)
 
-LARGEST_HEAD = 16_384
 LARGEST_BODY = 4 << 20
 MOST_CALLS = 32
-TIMEOUT_S = 10.0
+HEADERS = (("Content-Type", "text/plain; charset=utf-8"), ("X-Content-Type-Options", "nosniff"))
 TOLERANCE = timedelta(minutes=5)
 """Between a signature's stamp and our clock (standardwebhooks.com)."""
 
@@ -42,13 +37,6 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8443
     tls: ssl.SSLContext | None = None
-
-
-class _Call(NamedTuple):
-    method: str
-    echo: str | None
-    headers: dict[str, str]
-    body: bytes
 
 
 class _Notice(msgspec.Struct):
@@ -68,83 +56,38 @@ class Callbacks:
         self._bearer = bearer
         self._on_notice = on_notice
         self._clock = clock or RatedClock()
-        self._calls: set[asyncio.Task[None] | None] = set()
+        self._server = Server(
+            self._answer, "the receiver of callbacks", largest_body=LARGEST_BODY, most_calls=MOST_CALLS, tls=webhook.tls
+        )
 
-    @contextlib.asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
+    def listening(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Raises `Unready` when the address is taken."""
-        at = self._webhook
-        try:
-            server = await asyncio.start_server(self._serve, at.host, at.port, ssl=at.tls, limit=LARGEST_HEAD)
-        except OSError as error:
-            raise Unready(f"cannot listen on {at.host}:{at.port}: {error.strerror}") from None
-        async with server:
-            try:
-                yield
-            finally:
-                await self._let_go()
+        return self._server.listening(self._webhook.host, self._webhook.port)
 
-    async def _let_go(self) -> None:
-        calls = [call for call in self._calls if call]
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+    async def _answer(self, call: Request) -> Response:
+        status, body = self._judged(call)
+        return Response(status, body, HEADERS)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        call = asyncio.current_task()
-        self._calls.add(call)
-        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD)
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                if len(self._calls) <= MOST_CALLS:
-                    await self._exchange(connection, reader, writer)
-                writer.close()
-                await writer.wait_closed()
-        except (TimeoutError, OSError, h11.ProtocolError) as error:
-            log.info("a call was not served: %r", error)
-        finally:
-            writer.close()
-            self._calls.discard(call)
-
-    async def _exchange(
-        self, connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        try:
-            call = await _read(connection, reader, writer)
-            status, body = self._answer(call) if isinstance(call, _Call) else (call, b"")
-        except h11.RemoteProtocolError as error:
-            status, body = error.error_status_hint, b""
-        headers = [
-            ("Content-Type", "text/plain; charset=utf-8"),
-            ("Content-Length", str(len(body))),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Connection", "close"),
-        ]
-        response = h11.Response(status_code=status, headers=headers)
-        for event in (response, h11.Data(data=body), h11.EndOfMessage()):
-            writer.write(connection.send(event) or b"")
-        await writer.drain()
-
-    def _answer(self, call: _Call) -> tuple[int, bytes]:
+    def _judged(self, call: Request) -> tuple[int, str]:
         if call.method == "GET":
-            return (200, call.echo.encode()) if call.echo else (404, b"only a challenge is answered here\n")
+            return (200, echo) if (echo := call.query.get("echo")) else (404, "only a challenge is answered here\n")
         if call.method != "POST":
-            return 405, b""
+            return 405, ""
         if not (self._knows_token(call) and self._is_signed(call)):
-            return 401, b"neither the subscription's bearer token nor a signature by it\n"
+            return 401, "neither the subscription's bearer token nor a signature by it\n"
         try:
             notice = msgspec.json.decode(call.body, type=_Notice)
         except (msgspec.DecodeError, RecursionError):
-            return 400, b"not a notification of OpenADR 3\n"
+            return 400, "not a notification of OpenADR 3\n"
         log.info("told of %s %s", notice.operation[:20], notice.object_type[:20])
         self._on_notice()
-        return 204, b""
+        return 204, ""
 
-    def _knows_token(self, call: _Call) -> bool:
+    def _knows_token(self, call: Request) -> bool:
         given = call.headers.get("authorization", "")
         return hmac.compare_digest(given.encode(), f"Bearer {self._bearer}".encode())
 
-    def _is_signed(self, call: _Call) -> bool:
+    def _is_signed(self, call: Request) -> bool:
         """Where a signature came, it must be by the token and of these minutes; a VTN need not sign."""
         signatures = call.headers.get("webhook-signature")
         if signatures is None:
@@ -158,26 +101,3 @@ class Callbacks:
         digest = hmac.digest(self._bearer.encode(), signed, hashlib.sha256)
         ours = b"v1," + base64.b64encode(digest)
         return any(hmac.compare_digest(one.encode(), ours) for one in signatures.split())
-
-
-async def _read(connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Call | int:
-    """The status of what is no call we take. Raises `h11.RemoteProtocolError` for what is not HTTP."""
-    request = await _event(connection, reader)
-    if not isinstance(request, h11.Request):
-        return 400
-    if connection.they_are_waiting_for_100_continue:
-        writer.write(connection.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
-    body = bytearray()
-    while isinstance(event := await _event(connection, reader), h11.Data):
-        body += event.data
-        if len(body) > LARGEST_BODY:
-            return 413
-    echo = parse_qs(urlsplit(request.target.decode("latin-1")).query).get("echo", [None])[0]
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
-    return _Call(request.method.decode("latin-1"), echo, headers, bytes(body))
-
-
-async def _event(connection: h11.Connection, reader: asyncio.StreamReader) -> object:
-    while (event := connection.next_event()) is h11.NEED_DATA:
-        connection.receive_data(await reader.read(65_536))
-    return event

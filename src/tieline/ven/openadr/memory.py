@@ -1,6 +1,4 @@
-"""What a VEN remembers across restarts: a folder of its own with one file, whole or not there, whoever pulls the plug.
-
-write a new file ▶ fsync ▶ rename over the old one ▶ fsync the folder          0600, and one process at a time
+"""What a VEN remembers across restarts: a folder of its own, for one process at a time.
 
 folder/state.json     what it knows of the VTN
 folder/unsent/…       reports that the VTN does not have yet (`unsent`)
@@ -10,7 +8,6 @@ import asyncio
 import contextlib
 import fcntl
 import logging
-import os
 import random
 import secrets
 from datetime import datetime
@@ -21,6 +18,7 @@ from typing import Self
 import msgspec
 
 from tieline.base.errors import Refused, Unready
+from tieline.ven.durable import write_durably
 from tieline.wires.openadr31.messages import Event, Program, Resource, Ven
 
 log = logging.getLogger(__name__)
@@ -105,27 +103,3 @@ class Memory:
         if (state.vtn, state.ven_name) != (self.state.vtn, self.state.ven_name):
             raise Refused(f"{self.folder} is of VEN {state.ven_name!r} at {state.vtn}: choose another folder")
         self.state = state
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """All of it under this name, or what was there before; readable by its owner only. Raises `Unready`."""
-    new = path.with_suffix(".new")
-    try:
-        new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise Unready(f"{path} cannot be written: {error.strerror}") from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Names that came, changed or went in it are on disk when this returns."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from tieline.base.errors import Refused, Unauthenticated
+from tieline.ven.durable import HALF, sync_folder, write_durably
 from tieline.ven.openadr.client import VtnClient
-from tieline.ven.openadr.memory import sync_folder, write_durably
 from tieline.wires.openadr31.messages import ReportRequest, encode
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Unsent:
         self._sending = False
         self._some = asyncio.Event()
         folder.mkdir(exist_ok=True, mode=0o700)
-        for half in folder.glob("*.new"):
+        for half in folder.glob(f"*{HALF}"):
             half.unlink()
         self._files = deque(sorted(one for one in folder.iterdir() if one.suffix in (".json", ".tried")))
         self._numbers = itertools.count(int(self._files[-1].stem) + 1 if self._files else 1)

@@ -87,11 +87,16 @@ class Loads(msgspec.Struct, frozen=True):
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """That a VEN is there, said each `beat_s`; as its last will, that it is not. Its time is when it was heard."""
+    """That a VEN is there, said each `beat_s`; as its last will, that it is not. Its time is when it was heard.
+
+    `at` is what the VEN's clock shows as it says so, by which the platform sees how far that is off; a last will, which
+    was written long before it is said, has none.
+    """
 
     online: bool
     beat_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
     agent: Annotated[str, msgspec.Meta(max_length=64)] = ""  # which program and version speaks
+    at: ZonedInstant | None = None
     v: int = 1
 
 
@@ -141,14 +146,32 @@ class Answer(enum.StrEnum):
     EXPIRED = "expired"
 
 
+class OptOut(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The owner's word against a part of what is asked. It stands: also against later commands of the same event.
+
+    `resource_id`: that load; None: all that is asked. From `from_at` on, until then it is held; None: at once. With
+    `limit_kw` it still gives something: it is held, but no lower than that.
+    """
+
+    resource_id: Id | None = None
+    from_at: ZonedInstant | None = None
+    limit_kw: NotNegative | None = None
+    reason: Annotated[str, msgspec.Meta(max_length=300)] = ""
+
+    def has_begun(self, at: datetime) -> bool:
+        return self.from_at is None or self.from_at <= at
+
+
 class Ack(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer to one command, for the whole of it; `values` are what a get asked for."""
+    """The answer to one command, for the whole of it but for what `opt_outs` say of an accepted one; `values` are what
+    a get asked for. Who changes his mind answers the same command again: an opt-out counts whenever it comes."""
 
     command_id: str
     answer: Answer
     at: ZonedInstant
     reason: str = ""
     values: dict[str, Scalar] = {}
+    opt_outs: Annotated[list[OptOut], msgspec.Meta(max_length=256)] = []
     v: int = 1
 
 

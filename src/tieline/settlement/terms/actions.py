@@ -1,0 +1,97 @@
+"""Putting a program's terms and keeping its commitments: checked where they come in, never changed once a run cites
+them."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from tieline.base.errors import Conflict, NotFound, Refused
+from tieline.base.names import is_series_id
+from tieline.dispatch import reads as dispatch
+from tieline.ports import Reader, Transaction
+from tieline.registry import reads as registry
+from tieline.settlement.baseline.days import holidays_of
+from tieline.settlement.baseline.markets import RULES
+from tieline.settlement.terms import currencies, reads, store
+from tieline.settlement.terms.commitments import MOST_ROWS, NewCommitment
+from tieline.settlement.terms.model import Market, NewTerms, Terms
+
+
+def put(tx: Transaction, program_id: str, new: NewTerms, now: datetime) -> Terms:
+    """The program's newest terms: those before end where these begin, or these stand in the place of those that begin
+    on the same day. The same terms again change nothing.
+
+    Raises `NotFound`, `Refused` for what names nothing that is known, `Conflict` for a day that is settled.
+    """
+    dispatch.the_program(tx, program_id)
+    _check(tx, new)
+    before = reads.of_program(tx, program_id)
+    newest = before[-1] if before else None
+    number = 1 if newest is None else newest.number + (newest.valid_from < new.valid_from)
+    made = msgspec.convert(
+        {**msgspec.structs.asdict(new), "program_id": program_id, "number": number}, Terms, from_attributes=True
+    )
+    if made == newest:
+        return newest
+    _check_day(newest, reads.cited_until(tx, program_id), new.valid_from)
+    store.put_terms(tx, made, now)
+    return made
+
+
+def _check_day(newest: Terms | None, cited_until: date | None, valid_from: date) -> None:
+    if newest is not None and valid_from < newest.valid_from:
+        raise Conflict(f"terms {newest.number} begin on {newest.valid_from}: new ones begin on that day or after it")
+    if cited_until is not None and valid_from < cited_until:
+        raise Conflict(
+            f"the days before {cited_until} are settled by the terms in force: begin on that day or after it"
+        )
+
+
+def _check(reader: Reader, new: NewTerms) -> None:
+    """Raises `Refused` for a name that nothing bears, and says which there are."""
+    if new.baseline not in RULES:
+        raise Refused(f"baseline: there is no rule {new.baseline!r}: there are {', '.join(RULES)}")
+    try:
+        ZoneInfo(new.zone)
+    except (KeyError, ValueError, OSError):
+        raise Refused(f"zone: {new.zone!r} is none of the IANA time zones, such as Australia/Sydney") from None
+    if new.currency not in currencies.ISO_4217:
+        raise Refused(f"currency: {new.currency!r} is none of ISO 4217, such as AUD, BRL, EUR, TWD, USD")
+    if new.holidays.subdivision and not new.holidays.country:
+        raise Refused("holidays: a subdivision needs its country, such as country AU with subdivision NSW")
+    if new.calendar:
+        holidays_of(new.calendar, [new.valid_from.year])
+    if isinstance(new.energy, Market):
+        _check_market(reader, new.energy, new.currency)
+
+
+def _check_market(reader: Reader, market: Market, currency: str) -> None:
+    try:
+        unit = registry.the_series(reader, market.series_id).unit if is_series_id(market.series_id) else None
+    except NotFound:
+        unit = None
+    if unit is None:
+        raise Refused(f"energy: there is no series {market.series_id!r}: GET /v1/series lists them")
+    if unit != f"{currency}/MWh":
+        raise Refused(f"energy: {market.series_id} is in {unit}: a price in {currency}/MWh was expected")
+
+
+def cite(tx: Transaction, terms: Terms, until_day: date) -> None:
+    """A run was made by them, of days until this one: from now on they stay as they are for those."""
+    store.cite(tx, terms.program_id, terms.number, until_day)
+
+
+def commit(tx: Transaction, program_id: str, new: Sequence[NewCommitment], now: datetime) -> int:
+    """Kept beside all that was kept before; how many. Raises `Refused`, `NotFound`."""
+    dispatch.the_program(tx, program_id)
+    if len(new) > MOST_ROWS:
+        raise Refused(f"{len(new)} commitments are too many at once: send at most {MOST_ROWS}")
+    if len({(one.ven_id, one.valid_from) for one in new}) < len(new):
+        raise Refused("a VEN has two commitments from the same day: send one of them")
+    ids = {one.ven_id for one in new}
+    if unknown := ids - set(registry.lifetimes_of(tx, ids)):
+        raise Refused(f"there is no VEN {min(unknown)!r}, and {len(unknown) - 1} more of these are not registered")
+    store.add_commitments(tx, program_id, new, now)
+    return len(new)

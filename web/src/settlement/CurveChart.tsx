@@ -1,0 +1,95 @@
+// An event of a participant drawn: load, baseline with the spread of its days, what was delivered between them.
+import { useMemo, useState } from "react";
+import type uPlot from "uplot";
+import { inZone, lonePoints, steps, timeAxis, valueAxis } from "../chart/axes";
+import { Plot, type Shape } from "../chart/Plot";
+import { fullDay, hundredths, time } from "../format";
+import { colour } from "../theme";
+import type { Curve } from "./curve";
+
+const [LOAD, BASELINE, LOW, HIGH] = [1, 2, 3, 4];
+const paths = steps("start");
+
+export function CurveChart({ curve, zone, label }: { curve: Curve; zone: string; label: string }) {
+  const [cursor, setCursor] = useState<number | null>(null);
+  const [from, to] = curve.window;
+  const build = useMemo(() => shape(zone, [from, to]), [zone, from, to]);
+  const data = useMemo(
+    () => [curve.at, curve.load, curve.baseline, curve.low, curve.high] as uPlot.AlignedData,
+    [curve],
+  );
+  const i = cursor ?? curve.at.indexOf(from);
+  const at = (curve.at[i] ?? from) * 1000;
+  const [load, baseline, low, high] = [curve.load[i], curve.baseline[i], curve.low[i], curve.high[i]];
+  return (
+    <>
+      <dl className="read-out">
+        <div className="at">
+          <dt>{cursor === null ? "At the start" : "At cursor"}</dt>
+          <dd>
+            {fullDay(at, zone)}, {time(at, zone)}
+          </dd>
+        </div>
+        <Value name="Load" mark="used" kw={load} />
+        <Value name="Baseline" mark="baseline" kw={baseline} />
+        <Value name="Delivered" mark="shed" kw={load != null && baseline != null ? baseline - load : null} />
+        <div>
+          <dt>
+            <i className="line spread" aria-hidden="true" />
+            Its days
+          </dt>
+          <dd>{low == null ? "–" : `${hundredths(low)} – ${hundredths(high)}`}</dd>
+        </div>
+      </dl>
+      <Plot
+        build={build}
+        data={data}
+        range={null}
+        size="middle"
+        label={`${label}. Arrow keys move the read-out.`}
+        onCursor={setCursor}
+      />
+    </>
+  );
+}
+
+function Value({ name, mark, kw }: { name: string; mark: string; kw: number | null | undefined }) {
+  return (
+    <div>
+      <dt>
+        <i className={`line ${mark}`} aria-hidden="true" />
+        {name}
+      </dt>
+      <dd>
+        {hundredths(kw)} {kw != null && <span className="unit">kW</span>}
+      </dd>
+    </div>
+  );
+}
+
+function shape(zone: string, window: [number, number]): () => Shape {
+  const hidden = { stroke: "transparent", paths, width: 0, points: { show: false } };
+  return () => ({
+    tzDate: inZone(zone),
+    axes: [timeAxis(zone), valueAxis()],
+    series: [
+      {},
+      { stroke: () => colour("--used"), paths, width: 2, points: lonePoints(2, "--used") },
+      { stroke: () => colour("--baseline"), paths, width: 1.75, dash: [6, 4], points: { show: false } },
+      hidden,
+      hidden,
+    ],
+    bands: [
+      { series: [HIGH, LOW], fill: () => colour("--baseline-wash") },
+      { series: [BASELINE, LOAD], fill: () => colour("--shed-wash"), dir: -1 },
+    ],
+    hooks: { drawClear: [(u) => shade(u, window)] },
+  });
+}
+
+function shade(u: uPlot, window: [number, number]): void {
+  const { left, top, width, height } = u.bbox;
+  const [a, b] = window.map((at) => Math.min(left + width, Math.max(left, u.valToPos(at, "x", true)))) as [number, number];
+  u.ctx.fillStyle = colour("--window");
+  u.ctx.fillRect(a, top, b - a, height);
+}
