@@ -11,7 +11,7 @@ BUILT := src/tieline/web/built/index.html
 WEB_SOURCE := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 
 help: ## list every target with its line
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  \033[1m%-11s\033[0m %s\n", $$1, $$2}'
 
 install: $(INSTALLED) $(BUILT) ## a virtual environment in .venv with everything, and the page built
 

@@ -154,7 +154,7 @@ class Dispatcher:
 
     def _tell(self, event: Event, found: Look) -> None:
         self._seen[event.event_id] = found
-        log.info(
+        log.debug(
             "looked",
             event_id=event.event_id,
             target_kw=round(found.target_kw, 1),
