@@ -3,7 +3,7 @@
 For an upsert use `sqlalchemy.dialects.postgresql.insert(...).on_conflict_do_update(...)`: SQLite understands it too.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -37,7 +37,8 @@ class Instant(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None:
             return None
-        return _micros(value) if dialect.name == "sqlite" else instant(value)
+        at = value if value.tzinfo is UTC else instant(value)  # elsewhere two instants of a repeated hour are equal
+        return _micros(at) if dialect.name == "sqlite" else at
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -45,11 +46,7 @@ class Instant(TypeDecorator[datetime]):
         return _from_micros(value) if dialect.name == "sqlite" else instant(value)
 
 
-@lru_cache(maxsize=1024)  # thousands of rows are written at one instant
-def _micros(at: datetime) -> int:
-    return micros(instant(at))
-
-
+_micros = lru_cache(maxsize=1024)(micros)  # thousands of rows are written at one instant
 _from_micros = lru_cache(maxsize=1024)(from_micros)
 
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,7 +28,7 @@ from tieline.dispatch import publishing
 from tieline.dispatch import reads as dispatch
 from tieline.dispatch import store as dispatch_store
 from tieline.dispatch.model import EventState, NewEvent, NewProgram, RowState
-from tieline.ports import Reader, Transaction
+from tieline.ports import Transaction
 from tieline.registry import actions as registry
 from tieline.registry.importing import import_sheet
 from tieline.settlement import actions as settlement
@@ -151,10 +150,7 @@ class Market:
             unpacked(await self.blobs.get(statement.intervals_digest))
 
     async def read_run(self) -> None:
-        def work(reader: Reader) -> Any:
-            return runs.the_run(reader, "peak-2026-06-01-1")
-
-        await self.rows.read(work)
+        await runs.the_run(self.rows, "peak-2026-06-01-1")
 
 
 class Took(msgspec.Struct):

@@ -12,6 +12,7 @@ from litestar.di import Provide
 
 from tests.integration.settlement_world import QUARTER, START, World, opened
 from tieline import doors
+from tieline.base.errors import Broken
 from tieline.base.names import power_series
 from tieline.base.series import readings
 from tieline.dispatch.model import NewProgram
@@ -115,9 +116,12 @@ async def test_what_cannot_be_proposed_is_said(world: World) -> None:
         assert (await asking.get("/v1/programs/summer/baseline-proposals?cursor=eA==")).status_code == 422
 
 
-async def test_what_fails_is_not_tried_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fault", [ValueError("a fault"), Broken("a fault")])
+async def test_what_fails_is_not_tried_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
     def broken(*_: object) -> None:
-        raise ValueError("a fault")
+        raise fault
 
     await lived(world)
     monkeypatch.setattr("tieline.settlement.choosing.actions.scores", broken)

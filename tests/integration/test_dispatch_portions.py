@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tieline.base.errors import Unready
 from tieline.base.time import VirtualClock
 from tieline.dispatch import dispatcher, reads
 from tieline.dispatch.dispatcher import Dispatcher
-from tieline.dispatch.model import NewProgram, RowState
+from tieline.dispatch.model import EventChange, NewProgram, RowState
 from tieline.ports import Entry
 from tieline.wires.mqtt.messages import Op
 
@@ -62,6 +63,15 @@ async def test_an_event_stopped_between_two_portions_calls_nobody_more(floor: Fl
     assert {row.state for row in await floor.ledger(event_id)} == {RowState.RESTORED}
 
 
+async def test_who_is_first_told_of_an_event_that_was_changed_meanwhile_is_told_how_it_is_now(floor: Floor) -> None:
+    event_id, end_at = await floor.call(ALL_KW, ahead=30), NOW + timedelta(hours=1)
+    event = await floor.rows.read(lambda reader: reads.the_event(reader, event_id))
+    await floor.dispatcher._hold(event, NOW)
+    await floor.change(event_id, EventChange(end_at=end_at))
+    await floor.dispatcher._send(event, NOW)
+    assert {(command.op, command.end_at) for _, command in floor.spoken} == {(Op.EVENT, end_at)}
+
+
 async def test_a_broker_away_for_one_portion_holds_up_no_other(floor: Floor) -> None:
     event_id = await floor.call(ALL_KW, ahead=30)
     failed: list[str] = []
@@ -70,11 +80,12 @@ async def test_a_broker_away_for_one_portion_holds_up_no_other(floor: Floor) -> 
         if not failed:
             failed.extend(topic.rpartition("/")[2] for topic, _ in messages)
             raise Unready("the broker is away")
+        await asyncio.sleep(0.01)
         await floor._speak(messages)
 
     one = Dispatcher(floor.rows, floor.clock, speak, floor._measure, POLICY)
     await one.step()
-    assert len(floor.spoken) == HOMES - len(failed)
+    assert len(floor.spoken) == HOMES - len(failed)  # all are said before anything newer is
     await floor.clock.advance(POLICY.resend_s + 1)
     await one.step()
     assert {ven_id for ven_id, _ in floor.spoken} >= set(failed)

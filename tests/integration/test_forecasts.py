@@ -21,6 +21,7 @@ from tieline.adapters.nats.log import NatsLog
 from tieline.adapters.nats.server import NatsServer
 from tieline.adapters.series import DeltaSeries
 from tieline.adapters.sql.sqlite import SqliteRows
+from tieline.base.errors import Broken
 from tieline.base.series import Flag, readings
 from tieline.base.time import RatedClock, VirtualClock, iso
 from tieline.forecasts import making
@@ -29,7 +30,7 @@ from tieline.forecasts.apart import Compute
 from tieline.forecasts.forecaster import Forecaster
 from tieline.forecasts.forecasting import Made, Task, forecast
 from tieline.forecasts.history import History
-from tieline.forecasts.model import Horizon, Measure, Plan, State, Subject
+from tieline.forecasts.model import Horizon, Measure, Method, Plan, State, Subject
 from tieline.forecasts.routes import ROUTES
 from tieline.registry import actions as registry
 from tieline.registry.model import Kind, NewResource, NewSite, NewVen
@@ -203,13 +204,47 @@ async def test_who_learns_too_slowly_is_served_by_the_naive(world: World, monkey
         raise AssertionError
 
     monkeypatch.setattr(making, "LEARN_S", 0.01)
+    [found] = await _outcomes(world, never)
+    assert (found.run.state, found.run.reason) == (State.MADE, "no time to learn")
+    assert found.rows is not None
+
+
+async def _outcomes(world: World, compute: Compute) -> list[making.Outcome]:
     await world.measured(MIDNIGHT - DAYS * timedelta(days=1), NOW.replace(minute=0), "power_kw", 1.0)
     members = {Subject("fleet", Measure.LOAD): [f"{home}.power_kw" for home in HOMES]}
     assert await world.history.keep(members, "UTC")
     span = world.plan.span(Horizon.INTRADAY, NOW, NOW)
     asked = await making.opened(world.series, list(members), Horizon.INTRADAY, span, NOW, "UTC")
-    [found] = await making.outcomes(asked, members, never)
-    assert (found.run.state, found.run.reason) == (State.MADE, "no time to learn")
+    return await making.outcomes(asked, members, compute)
+
+
+async def test_what_comes_late_while_late_readings_are_summed_is_summed_after_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.measured(MIDNIGHT - DAYS * timedelta(days=1), NOW.replace(minute=0), "power_kw", 1.0)
+    await world.look()
+    before = (await world.get(VALUES, start=iso(MIDNIGHT), end=iso(MIDNIGHT + 8 * QUARTER)))["actual_kw"]
+    sums, meanwhile = world.history._sum, [MIDNIGHT + 2 * QUARTER, MIDNIGHT + 5 * QUARTER]
+
+    async def slow(*args: Any) -> None:
+        await sums(*args)
+        if meanwhile:
+            await world.late(meanwhile.pop(), kw=90.0)
+
+    monkeypatch.setattr(world.history, "_sum", slow)
+    await world.late(MIDNIGHT + 2 * QUARTER - timedelta(minutes=5), kw=50.0)
+    await world.look()
+    came = (await world.get(VALUES, start=iso(MIDNIGHT), end=iso(MIDNIGHT + 8 * QUARTER)))["actual_kw"]
+    assert [n for n, (kw, was) in enumerate(zip(came, before, strict=True)) if kw > was + 10] == [1, 4]
+
+
+async def test_who_learns_and_dies_is_stood_in_for_by_the_naive(world: World) -> None:
+    async def dies(task: Task) -> Made:
+        raise Broken("the process that learns died, perhaps for lack of memory")
+
+    [found] = await _outcomes(world, dies)
+    assert (found.run.state, found.run.method) == (State.MADE, Method.NAIVE)
+    assert found.run.reason == "the process that learns died, perhaps for lack of memory"
     assert found.rows is not None
 
 

@@ -128,6 +128,23 @@ async def test_a_broker_that_falls_silent_is_left(monkeypatch: pytest.MonkeyPatc
     assert len(lines) == 2
 
 
+async def test_a_broker_that_takes_them_slowly_may_say_each_hundred_that_it_is_there() -> None:
+    unconfirmed = [0]
+
+    async def confirms_what_it_is_to(said: Said, writer: asyncio.StreamWriter) -> None:
+        async for kind, body in said:
+            number = body[int.from_bytes(body[:2], "big") + 2 :][:2]
+            if kind == PUBLISH and number == b"{}":  # at QoS 0
+                unconfirmed[-1] += 1
+            elif kind == PUBLISH:
+                unconfirmed.append(0)
+                writer.write(b"\x40\x02" + number)
+
+    async with broker(confirms_what_it_is_to) as port, publisher_to(port, timeout_s=30) as publisher:
+        await publisher.publish_all([(f"ven/cmd/home-{n}", b"{}") for n in range(1000)])
+    assert max(unconfirmed) < 100  # a slow disk, or a cluster far apart, takes some 20 a second
+
+
 async def test_a_broker_that_confirms_nothing_makes_it_unready() -> None:
     async def nothing(said: Said, writer: asyncio.StreamWriter) -> None:
         writer.write(b"\x40\x02\x00\x07")  # only what was never said

@@ -1,18 +1,21 @@
 """Opt-outs in part: of a load, of a part of its power, from an instant on; each with its reason, and made up for."""
 
 import random
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.integration.dispatch_world import NOW, Floor
+from tests.integration.dispatch_world import NOW, POLICY, Floor
 from tests.servers.rows import with_tables
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.time import VirtualClock
 from tieline.dispatch import actions, reads
+from tieline.dispatch.dispatcher import Dispatcher
+from tieline.dispatch.measuring import HeldSpan
+from tieline.dispatch.metered import Metered
 from tieline.dispatch.model import NewProgram, RowState
 from tieline.wires.mqtt.messages import Ack, Answer, Op, OptOut
 
@@ -109,6 +112,34 @@ async def test_who_opts_out_after_the_end_before_it_comes_back_is_given_back(flo
     await floor.pass_time(30)
     row = {one.ven_id: one for one in await floor.ledger(event_id)}[ven_id]
     assert (row.state, row.cause) == (RowState.RESTORED, "I am back")
+
+
+async def test_who_opts_out_while_others_are_chosen_is_not_called(floor: Floor) -> None:
+    event_id, now = await floor.call(100.0, ahead=30), floor.clock.now()
+
+    async def measure(at: datetime, held: Sequence[HeldSpan]) -> Metered:
+        out = [OptOut("ev", reason="guests")]
+        await floor.rows.transaction(lambda tx: actions.opt_out(tx, event_id, "home-00", out, now))
+        return await floor._measure(at, held)
+
+    await Dispatcher(floor.rows, floor.clock, floor._speak, measure, POLICY).step()
+    rows = {row.ven_id: row for row in await floor.ledger(event_id)}
+    assert (rows["home-00"].state, rows["home-00"].cause) == (RowState.OPTED_OUT, "guests")
+    assert "home-00" not in {ven_id for ven_id, _ in floor.spoken}
+    assert len(floor.spoken) == 9
+
+
+async def test_however_much_one_answer_says_of_a_load_it_is_entered_once(floor: Floor) -> None:
+    event_id = await floor.call(6.0)
+    await floor.pass_time(400)
+    ven_id, now = (await floor.ledger(event_id))[0].ven_id, floor.clock.now()
+    steps = len(await floor.rows.read(lambda reader: reads.steps_of(reader, event_id, ven_id)))
+    later = [OptOut("ev", now + (9 - n / 100) * MINUTE, reason=f"{n}") for n in range(128)]
+    less = [OptOut(limit_kw=n / 128, reason=f"{n}") for n in range(1, 128)]
+    await opt_out(floor, event_id, ven_id, *later, *less)
+    row = {one.ven_id: one for one in await floor.ledger(event_id)}[ven_id]
+    assert (row.opted_out_from_at, row.limit_kw) == (later[-1].from_at, 127 / 128)
+    assert len(await floor.rows.read(lambda reader: reads.steps_of(reader, event_id, ven_id))) == steps + 2
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -225,7 +225,7 @@ async def test_terms_have_validity_and_stay_once_they_are_cited(world: World) ->
         await refused(await put(door), 409, "the days before 2026-08-01 are settled")
         later = (await put(door, valid_from="2026-08-01", netting="all")).json()
         assert later["number"] == 2
-        await refused(await put(door, valid_from="2026-07-31"), 409, "terms 2 begin on 2026-08-01")
+        await refused(await put(door, valid_from="2026-07-31"), 409, "the days before 2026-08-01 are settled")
         listed = (await door.get("/v1/programs/summer/terms")).json()["items"]
         assert [(one["number"], one["valid_from"], one["valid_until"]) for one in listed] == [
             (2, "2026-08-01", None),

@@ -231,7 +231,7 @@ async def test_a_clock_that_is_hours_off_is_set_right_by_the_platforms(
         assert platform.acks == [(command.command_id, "accepted")]
         await until(lambda: is_free(site))
         assert command.end_at
-        assert NOW() >= command.end_at
+        assert NOW() >= command.end_at - timedelta(seconds=2)  # nearer it does not know the platform's clock
         await until(lambda: platform.samples and platform.heard[PRESENCE])
         stamps = [platform.samples[-1].at, platform.heard[PRESENCE][-1].at]
         assert all(abs(at - NOW()) < timedelta(minutes=2) for at in stamps)

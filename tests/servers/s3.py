@@ -2,11 +2,16 @@
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from threading import Lock, Thread
+from typing import TYPE_CHECKING
 
 import httpx
 import msgspec
 import pytest
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 class Bucket(msgspec.Struct, frozen=True):
@@ -19,17 +24,37 @@ class Bucket(msgspec.Struct, frozen=True):
     secret: str
 
 
+class _OneWriteAtATime:
+    """moto looks whether an object exists and then writes it: of two conditional writes at once both would win."""
+
+    def __init__(self, app: "WSGIApplication") -> None:
+        self._app, self._writing = app, Lock()
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return self._app(environ, start_response)
+        with self._writing:
+            return self._app(environ, start_response)
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """The URL of an S3 API; any key and secret will do."""
-    from moto.server import ThreadedMotoServer  # slow to import: only for those who ask
+    from moto.moto_server.werkzeug_app import (  # slow to import: only for those who ask
+        DomainDispatcherApplication,
+        MotoRequestHandler,
+        create_backend_app,
+    )
+    from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    app = _OneWriteAtATime(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
+    serving = Thread(target=server.serve_forever, daemon=True)
+    serving.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    serving.join()
 
 
 @pytest.fixture

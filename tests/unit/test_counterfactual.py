@@ -121,6 +121,26 @@ def test_levels_go_where_those_of_the_others_went() -> None:
     assert some.kw.sum() > 1.4 * truth
 
 
+def test_one_that_ends_within_the_minute_does_not_lower_the_level_of_all() -> None:
+    """Few of a kind are left, and one of these drew for a third of its last minute."""
+    minute_kw = np.full((50, MINUTES), 7.2)
+    some = called(minute_kw, list(range(45)), 30)
+    minute_kw[:45, -30:] = np.nan
+    before = known(minute_kw, "ev").would_kw(some, NOW).sum()
+    minute_kw[49, -1] = 2.4
+    assert known(minute_kw, "ev").would_kw(some, NOW).sum() == pytest.approx(before, rel=0.001)
+
+
+def test_of_a_minute_in_which_it_ends_it_draws_a_part() -> None:
+    """Cycles of 10 minutes and a half in 30: what is held is counted for the energy, not for minutes begun."""
+    drawn = np.concatenate([np.full(10, 3.0), [1.5], np.zeros(19)])
+    minute_kw = np.array([np.resize(np.roll(drawn, turn), MINUTES) for turn in range(30)] * 10)
+    runs = np.flatnonzero(minute_kw[:, -31] == 3.0).tolist()
+    truth, some = minute_kw[runs, -1].sum(), called(minute_kw, runs, 30)
+    minute_kw[runs, -30:] = np.nan
+    assert known(minute_kw, "hvac").would_kw(some, NOW).sum() == pytest.approx(truth, rel=0.04)
+
+
 def test_running_is_at_its_most_of_some_minutes_and_counts_them() -> None:
     minute_kw = np.array([[0.0, 1.5, 3.0, 3.0], [3.0, 3.0, 3.0, 0.0], [0.0, np.nan, 2.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
     now = running(minute_kw)

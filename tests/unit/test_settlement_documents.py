@@ -171,6 +171,17 @@ def test_what_is_no_signature_is_refused(text: str) -> None:
         verified(SIGNED, text, KEYS)
 
 
+class Critical(Header, frozen=True, kw_only=True):
+    crit: list[str]
+
+
+def test_a_header_that_wants_more_understood_is_refused() -> None:
+    """RFC 7515, 4.1.11: a `crit` that is not understood makes a signature invalid."""
+    said = Critical(**msgspec.structs.asdict(header("", Form.JSON)), crit=["b64"])
+    with pytest.raises(Refused, match="crit"):
+        verified(content("", Form.JSON), signature(content("", Form.JSON), said, KEY), KEYS)
+
+
 def test_a_key_that_is_not_among_those_given_is_named() -> None:
     with pytest.raises(Refused, match=KEYS.keys[0].kid):
         verified(SIGNED, JWS, KeySet([]))

@@ -166,5 +166,5 @@ def test_the_bytes_are_the_same_on_any_machine() -> None:
     assert intervals == "7ab4aa232bd39e2ec9ad580a3f9796124c84a5d12071a2dadd587fe57a252ff6"
     assert (
         numbered(run([called], COMMITTED, paying()), []).digest
-        == "d6cc880fb14db299437491b538f4008701b505d431dfb9a377bf7650c1843fc7"
+        == "60706b19d6f3adc720a6908ab5e7fe838430836609c18212fb2fb8835ee0c9ad"
     )

@@ -147,6 +147,13 @@ def test_a_penalty_beyond_the_tolerance(delivered: float, short: str | None) -> 
         assert found[0].amount == (-2 * D(short)).quantize(D("0.01"))
 
 
+def test_who_was_asked_for_nothing_is_short_of_nothing() -> None:
+    """Drawing more than the baseline costs its energy, where that counts, and no penalty."""
+    said = terms(netting="all", penalty={"price_per_kwh": "1"})
+    (home,) = accounts(said, [event({"home-1": [-1.0, -1.0]}, asked=0.0)], [])
+    assert amounts(home) == ["energy -1.00"]
+
+
 def test_cap_floor_and_tax() -> None:
     """5.00 earned: capped at 4.20, taxed by 10 %. 0.10 earned: lifted to 1.00."""
     bounded = terms(cap="4.20", floor="1", tax={"name": "GST", "rate": "0.10"})

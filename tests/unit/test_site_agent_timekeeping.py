@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tieline.base.time import VirtualClock
-from tieline.ven.agent.timekeeping import GuidedClock
+from tieline.base.time import RatedClock, VirtualClock
+from tieline.ven.agent.timekeeping import GuidedClock, going_on
 
 TRUE = datetime(2026, 7, 14, 18, tzinfo=UTC)
 HOURS, SECOND = timedelta(hours=3), timedelta(seconds=1)
@@ -43,3 +43,16 @@ async def test_a_clock_that_its_machine_sets_right_is_believed_again() -> None:
     await own.advance(HOURS.total_seconds())  # the network told it the time
     clock.answered(TRUE + SECOND, clock.asking())
     assert abs(clock.off_s) <= 2
+
+
+async def test_a_clock_that_its_machine_turns_back_goes_on_until_the_platform_sets_it_right() -> None:
+    wall, steady = TRUE.timestamp() + HOURS.total_seconds(), 50.0
+    clock = GuidedClock(RatedClock(wall=going_on(lambda: wall, lambda: steady)))
+    began = clock.now()
+    wall, steady = wall - HOURS.total_seconds() + 60, steady + 60
+    assert clock.now() == began + 60 * SECOND  # it does not stand for three hours
+    clock.answered(TRUE + 60 * SECOND, clock.asking())
+    wall, steady = wall + 10, steady + 10
+    assert clock.now() == TRUE + 70 * SECOND
+    wall += 3600  # as when it slept, or was set forward
+    assert clock.now() == TRUE + 3670 * SECOND

@@ -512,3 +512,22 @@ export interface Headroom {
   expected_kw: (number | null)[];
   sure_kw: (number | null)[];
 }
+
+/** Mean power by quarter hour; nine times in ten what comes lies from p05 to p95. */
+export interface Forecast {
+  at: number[];
+  p05_kw: (number | null)[];
+  p50_kw: (number | null)[];
+  p95_kw: (number | null)[];
+}
+
+export interface Listed {
+  forecast_id: string;
+  newest: {
+    made_at: string;
+    state: "made" | "waiting" | "failed";
+    method: "gradient-boosting" | "seasonal-naive" | null;
+    reason: string;
+  };
+  accuracy: { n: number; rrmse: number | null; naive_rrmse: number | null; coverage: number } | null; // of the last 28 days
+}

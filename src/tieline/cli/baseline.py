@@ -116,8 +116,9 @@ def _told(evidence: dict[str, Any]) -> None:
     by = {"business": 0, "other": 1}
     rows = sorted(evidence["scores"], key=lambda one: (by[one["kind"]], one["called_rrmse"] or one["fleet_rrmse"]))
     table = _as_shares(rows)
-    show(table, False, f"events at {evidence['start_h']:g} h for {evidence['hours']:g} h, {evidence['vens']} VENs")
-    click.echo(f"proposed: {evidence['says']}")
+    hour, minute = divmod(round(evidence["start_h"] * 60), 60)
+    show(table, False, f"events at {hour:02}:{minute:02} for {evidence['hours']:g} h, {evidence['vens']} VENs")
+    click.echo(f"proposed: {evidence['says']}" if evidence["rule"] else evidence["says"])
     show([{name: one[name] for name in ALARM} for one in evidence["alarms"]], False, "gaming alarms")
 
 

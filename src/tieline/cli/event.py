@@ -17,17 +17,23 @@ def event() -> None:
 
 
 @event.command("call")
-@click.option("--program", required=True)
-@click.option("--target-kw", required=True, type=float)
-@click.option("--start", "start_at", help="RFC 3339 instant; default: in 2 minutes of the platform's clock.")
-@click.option("--minutes", default=60.0, show_default=True)
+@click.option("--program", required=True, help="Its id.")
+@click.option("--target-kw", required=True, type=float, help="So much less than the fleet would draw.")
+@click.option(
+    "--start",
+    "start_at",
+    help="RFC 3339 instant; default: the next whole minute that is two ahead by the platform's clock.",
+)
+@click.option("--minutes", default=60.0, show_default=True, help="So long it lasts.")
 @asking
 def event_call(
     url: str, token: str | None, as_json: bool, program: str, target_kw: float, start_at: str | None, minutes: float
 ) -> None:
     """Call an event. More than is forecast to be there for sure is said on standard error, and called all the same."""
     now = parse_instant(ask(url, token, "GET", "/v1")["now_at"])
-    start = parse_instant(start_at, "--start") if start_at else now + timedelta(minutes=2)
+    start = (
+        parse_instant(start_at, "--start") if start_at else now.replace(second=0, microsecond=0) + timedelta(minutes=3)
+    )
     window = {"start_at": iso(start), "end_at": iso(start + timedelta(minutes=minutes))}
     called = ask(url, token, "POST", "/v1/events", {"program_id": program, "target_kw": target_kw, **window})
     one(called, as_json)

@@ -23,12 +23,19 @@ def forecast() -> None:
 @paged
 @asking
 def forecast_list(url: str, token: str | None, as_json: bool, **params: Any) -> None:
-    """What is forecast, by which method, and how good the last 28 days' were."""
+    """What is forecast, by which method, and how good the last 28 days' were, over so many steps of a quarter hour.
+
+    Coverage is the share that came within the band, of which 90% should. Bias and RRMSE are shares of the mean, the
+    naive's beside it. With --json the pinball loss as well.
+    """
     found = ask(url, token, "GET", "/v1/forecasts", **params)
     if as_json:
         print_json(found)
         return
     show([_row(each) for each in found["items"]], False, "forecasts")
+    newest = [each["newest"] for each in found["items"]]
+    for why in dict.fromkeys(f"{each['state']}: {each['reason']}" for each in newest if each["method"] is None):
+        click.echo(why)
     if found["next_cursor"]:
         click.echo(f"more: --cursor {found['next_cursor']}")
 
@@ -36,13 +43,12 @@ def forecast_list(url: str, token: str | None, as_json: bool, **params: Any) -> 
 def _row(each: dict[str, Any]) -> dict[str, Any]:
     newest, good = each["newest"], each["accuracy"] or {}
     shown = {"forecast_id": each["forecast_id"], "horizon": each["horizon"]}
-    shown |= {name: newest[name] for name in ("made_at", "state", "method")}
-    names = ("n", "pinball_kw", "naive_pinball_kw", "rrmse", "naive_rrmse", "bias", "coverage")
-    return shown | {name: _short(good.get(name)) for name in names}
+    shown |= {"made_at": newest["made_at"], "method": newest["method"] or newest["state"], "steps": good.get("n")}
+    return shown | {name: _share(good.get(name)) for name in ("coverage", "bias", "rrmse", "naive_rrmse")}
 
 
-def _short(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+def _share(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1%}"
 
 
 @forecast.command("runs")
@@ -86,13 +92,21 @@ def forecast_show(  # a command's parameters are its options
     rows = [{"at": iso(datetime.fromtimestamp(at, tz=UTC)), **dict(zip(names, values, strict=True))}
             for at, *values in steps if any(value is not None for value in values)]  # fmt: skip
     show(rows, False, "steps")
+    if not rows:
+        _why(url, token, forecast_id, horizon)
+
+
+def _why(url: str, token: str | None, forecast_id: str, horizon: str) -> None:
+    newest = ask(url, token, "GET", f"/v1/forecasts/{forecast_id}/runs", horizon=horizon, limit=1)["items"]
+    for run in newest:
+        click.echo(f"the newest run, of {run['start_at']} to {run['end_at']}, is {run['state']}: {run['reason']}")
 
 
 @forecast.command("run")
 @click.option("--horizon", type=HORIZONS, help="Only those.")
 @asking
 def forecast_run(url: str, token: str | None, as_json: bool, horizon: str | None) -> None:
-    """Have forecasts made now, due or not: `tieline forecast list` shows when they are there."""
+    """Have forecasts made now, due or not; `tieline forecast list` shows when they are there."""
     one(ask(url, token, "POST", "/v1/forecasts/run", {"horizon": horizon}), as_json)
 
 

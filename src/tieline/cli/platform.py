@@ -49,7 +49,8 @@ def up(
     if development:
         given["development"] = True
     if fleet:
-        given |= {"zone": beside.ZONE, "clock_start_at": beside.start_at(), **beside.PATIENCE}
+        start_at = settings.load().clock_start_at or beside.start_at()
+        given |= {"zone": beside.ZONE, "clock_start_at": start_at, **beside.PATIENCE}
     chosen = settings.load(**given)
     _configure_logs(chosen.log_level, chosen.log_format)
 

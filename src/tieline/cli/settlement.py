@@ -131,10 +131,11 @@ def _json(file: Path) -> Any:
 @asking
 def settlement_commit(url: str, token: str | None, as_json: bool, program_id: str, file: Path) -> None:
     """Keep what participants committed to give: a CSV file with ven_id, kw, valid_from."""
-    import csv
+    import msgspec
 
-    with file.open(newline="", encoding="utf-8-sig") as rows:
-        new = [{name: row.get(name) for name in ("ven_id", "kw", "valid_from")} for row in csv.DictReader(rows)]
+    from tieline.settlement.terms.commitments import parsed
+
+    new = msgspec.to_builtins(parsed(file.read_bytes()))
     one(ask(url, token, "POST", f"/v1/programs/{program_id}/commitments", new), as_json)
 
 

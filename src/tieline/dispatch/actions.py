@@ -100,8 +100,8 @@ def _by_resource(loads: Iterable[Load]) -> dict[str, list[str]]:
 
 
 def _call(tx: Transaction, event: Event, decided: Decision, now: datetime) -> None:
-    """Those that another transaction took in between are left to the next look."""
-    taken = reads.held_loads(tx)
+    """Those that another transaction took in between, or whose owner opted out, are left to the next look."""
+    taken = reads.held_loads(tx) | reads.opted_out_loads(tx, event.event_id)
     rows = [
         LedgerRow(
             event_id=event.event_id,
@@ -202,7 +202,8 @@ def send(tx: Transaction, event: Event, vens: Vens, now: datetime, again: dateti
     stopped a moment ago is not called. Written before it is spoken: after a crash in between it is said again."""
     asked = reads.asked(tx, event.event_id, vens, again)
     last = reads.last_calls(tx, event.event_id, vens, again)
-    found = [next_call(event, ven_id, last.get(ven_id), rows, now, again) for ven_id, rows in asked.items()]
+    current = reads.the_event(tx, event.event_id)  # changed since, those told before were told anew
+    found = [next_call(current, ven_id, last.get(ven_id), rows, now, again) for ven_id, rows in asked.items()]
     said = [call for call in found if call is not None]
     store.put_calls(tx, said)
     told: Any = {"where": store.told_at(event.event_id, vens, now), "last_send_at": now}

@@ -14,6 +14,7 @@ one calls is running. docs/decisions/0011 and 0013 have what it costs to leave t
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -38,6 +39,8 @@ FURTHEST_MIN = 120
 RECENT_MIN = 25.0
 """Examples so much older than the newest weigh a third."""
 EVERY_MIN = 3
+"""Examples begin at every third minute of the clock: each look has those of the one before. Counted back from the
+newest minute, three sets would take turns, and the estimate with them."""
 DOUBT = 3.0
 """So many examples of every kind are taken to have gone on as before; of each time left, to have run until then and
 done as their kind from then on; of each pause, to have done as those with as much time left."""
@@ -122,10 +125,17 @@ class Counterfactual:
         levels = trends[:, 0] * kw + trends[:, 1] * self.usual_kw[index]
         return np.clip(levels, 0.0, WILDEST * kw)
 
+    @cached_property
+    def _level_now_kw(self) -> Floats:
+        """What each draws that runs, in its newest whole minute; else NaN. The last may be the one in which it ends:
+        where few are left to be looked at, one such car would take a few percent off all."""
+        on = (self.free_kw[-3:] > RUNNING_KW).all(axis=0) & (len(self.free_kw) >= 3)  # NaN is not
+        return np.where(on, self.free_kw[-2:][0], np.nan)
+
     def _trend(self, kind: int, minute: int) -> tuple[float, float]:
         if (kind, minute) not in self._trends:
-            peers = (self.kinds == kind) & (self.traces.run[minute] > 1) & (self.free_kw[-1] > RUNNING_KW)
-            then, usual, now = self.levels_kw[minute, peers], self.usual_kw[peers], self.free_kw[-1, peers]
+            peers = (self.kinds == kind) & (self.traces.run[minute] > 1) & np.isfinite(self._level_now_kw)
+            then, usual, now = self.levels_kw[minute, peers], self.usual_kw[peers], self._level_now_kw[peers]
             self._trends[kind, minute] = _fitted(then, usual, now)
         return self._trends[kind, minute]
 
@@ -149,7 +159,9 @@ def learnt(minute_kw: Floats, kinds: Sequence[str], habits: Habits, until: datet
     now, traces = lived(habits, minute_kw)
     free = np.ascontiguousarray(minute_kw.T)
     furthest = min(FURTHEST_MIN, len(free) - 1)
-    shares = [_shares(free, traces, _some(np.flatnonzero(codes == kind)), furthest) for kind in range(len(names))]
+    starts = range(len(free) - 1 - int(until.timestamp() // 60) % EVERY_MIN, -1, -EVERY_MIN)
+    rows = [_some(np.flatnonzero(codes == kind)) for kind in range(len(names))]
+    shares = [_shares(free, traces, alike, starts, furthest) for alike in rows]
     return Counterfactual(until, codes.astype(np.int64), traces, free, _settled(free), now.kw, np.array(shares))
 
 
@@ -167,20 +179,20 @@ def _cells(run: Floats, run_min: Floats, pause_min: Floats) -> Ints:
     return np.asarray(lasts * PAUSES + np.where(usual & np.isfinite(pause_min), pauses, PAUSES - 1))
 
 
-def _shares(free: Floats, traces: Traces, rows: Ints, furthest: int) -> Floats:
+def _shares(free: Floats, traces: Traces, rows: Ints, starts: range, furthest: int) -> Floats:
     """[lasts · pauses, minutes since] of one kind.
 
     Whom one calls is running: of all that ran some time before, those that have ended since are left. What was called
     is therefore counted as it is likely to have gone on, by what nobody's call came between; not left out.
     """
     drawn = np.ascontiguousarray(free[:, rows].T)
-    runs, known = (drawn > RUNNING_KW).astype(np.float32), np.isfinite(drawn).astype(np.float32)
+    runs, known = _parts(drawn), np.isfinite(drawn).astype(np.float32)
     gone = np.flatnonzero((known[:, -1] == 0) & (known.sum(axis=1) > 0))
     ends = known.shape[1] - 1 - np.argmax(known[gone, ::-1], axis=1)
     ran = traces.run[ends, rows[gone]] > 0
     gone, ends = gone[ran], ends[ran]
     first = int(np.quantile(ends, ALREADY)) + 1 if len(gone) else len(free)
-    shares = _examples(runs, known, traces, rows, furthest, first)
+    shares = _examples(runs, known, traces, rows, starts, furthest, first)
     if not len(gone):
         return shares
     who = rows[gone]
@@ -188,15 +200,28 @@ def _shares(free: Floats, traces: Traces, rows: Ints, furthest: int) -> Floats:
     for row, end, cell in zip(gone.tolist(), ends.tolist(), cells.tolist(), strict=True):
         after = np.minimum(np.arange(1, len(free) - end), furthest)
         runs[row, end + 1 :], known[row, end + 1 :] = shares[cell, after], 1.0
-    return _examples(runs, known, traces, rows, furthest, len(free))
+    return _examples(runs, known, traces, rows, starts, furthest, len(free))
 
 
-def _examples(runs: Floats32, known: Floats32, traces: Traces, rows: Ints, furthest: int, called: int) -> Floats:
+def _parts(drawn: Floats) -> Floats32:
+    """[loads, minutes]: 1 where it ran, 0 where it did not; of a minute in which it began or ended, the part."""
+    on, off = drawn > RUNNING_KW, drawn <= RUNNING_KW  # NaN is neither
+    parts = on.astype(np.float32)
+    rows, before = np.nonzero(on[:, 1:-1] & (off[:, :-2] | off[:, 2:]))
+    kw = drawn[rows, before + 1]
+    parts[rows, before + 1] = kw / np.fmax(kw, np.fmax(drawn[rows, before], drawn[rows, before + 2]))
+    return parts
+
+
+def _examples(
+    runs: Floats32, known: Floats32, traces: Traces, rows: Ints, starts: range, furthest: int, called: int
+) -> Floats:
     """Of those alike at some minute the share that ran later; none of whom `called`, a minute, came between."""
     last = runs.shape[1] - 1
     ran, seen = (np.zeros((LASTS * PAUSES, furthest + 1)) for _ in range(2))
-    for start in range(last, -1, -EVERY_MIN):
-        here = np.flatnonzero(traces.run[start, rows] > 1)  # in its first minute nobody knows what it draws
+    whole = np.ascontiguousarray((runs == 1).T)  # in its first minute nobody knows its draw; in its last it is over
+    for start in starts:
+        here = np.flatnonzero(whole[start] & (traces.run[start, rows] > 1))
         if not len(here):
             continue
         who = rows[here]

@@ -143,8 +143,11 @@ class Dispatcher:
                     partial(actions.send, event=event, vens=(some[0], some[-1]), now=now, again=again)
                 )
                 saying.append(asyncio.ensure_future(self._say(calls)))
-        finally:
-            await asyncio.gather(*saying)
+        finally:  # whatever fails, all of it is said before anything newer is
+            said = await asyncio.gather(*saying, return_exceptions=True)
+        for failed in said:
+            if failed is not None:
+                raise failed
 
     def _measure_up(self, active: Collection[str]) -> None:
         self._seen = {event_id: found for event_id, found in self._seen.items() if event_id in active}

@@ -11,6 +11,7 @@ An opt-out stands, and the one that says more counts: in whatever order they com
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from tieline import metrics
@@ -57,22 +58,29 @@ def leave(tx: Transaction, event: Event, now: datetime) -> None:
         tell(tx, event.event_id, "progress")
 
 
-def _enter(tx: Transaction, event: Event, ven_id: str, opt_outs: Iterable[OptOut], now: datetime) -> bool:
+def _enter(tx: Transaction, event: Event, ven_id: str, opt_outs: Sequence[OptOut], now: datetime) -> bool:
+    """Of each load what they come to, once: a device may say as much as a message takes."""
     changed = False
-    for out in opt_outs:
-        for row in reads.rows_of(tx, event.event_id, ven_id):
-            if out.resource_id in (None, row.resource_id):
-                changed |= _enter_one(tx, event, row, out, now)
+    for row in reads.rows_of(tx, event.event_id, ven_id):
+        concerned = [out for out in opt_outs if out.resource_id in (None, row.resource_id)]
+        most = max(((out.limit_kw, out) for out in concerned if out.limit_kw is not None), key=_first, default=None)
+        if most is not None:
+            changed |= _give_less(tx, row, *most, now)
+        soonest = min(
+            ((out.from_at or now, out) for out in concerned if out.limit_kw is None), key=_first, default=None
+        )
+        if soonest is not None:
+            changed |= _leave_from(tx, event, row, *soonest, now)
     if changed:
         stir(tx, event.event_id, now)
     return changed
 
 
-def _enter_one(tx: Transaction, event: Event, row: LedgerRow, out: OptOut, now: datetime) -> bool:
+_first = itemgetter(0)
+
+
+def _leave_from(tx: Transaction, event: Event, row: LedgerRow, from_at: datetime, out: OptOut, now: datetime) -> bool:
     """Whether that changed the row."""
-    if out.limit_kw is not None:
-        return _give_less(tx, row, out.limit_kw, out, now)
-    from_at = out.from_at or now
     if from_at <= max(now, event.start_at):
         return _opt_out_at_once(tx, row, out, now)
     if row.opted_out_from_at is not None and row.opted_out_from_at <= from_at:

@@ -39,9 +39,9 @@ def find_program(reader: Reader, program_id: str, *, deleted: bool = False) -> P
     return next(iter(structs(Program, reader.execute(query))), None)
 
 
-def the_program(reader: Reader, program_id: str) -> Program:
+def the_program(reader: Reader, program_id: str, *, deleted: bool = False) -> Program:
     """Raises `NotFound`."""
-    if (found := find_program(reader, program_id)) is None:
+    if (found := find_program(reader, program_id, deleted=deleted)) is None:
         raise NotFound(f"there is no program {program_id!r}")
     return found
 
@@ -91,9 +91,10 @@ def shown_counts(reader: Reader) -> tuple[int, int]:
     return programs, events
 
 
-def events_of(reader: Reader, program_id: str) -> list[Event]:
-    """Those of a program that were not deleted."""
-    query = sa.select(event_table).where(event_table.c.program_id == program_id, event_table.c.deleted_at.is_(None))
+def events_of(reader: Reader, program_id: str, *, deleted: bool = False) -> list[Event]:
+    """Those of a program; `deleted`: also those that were."""
+    query = sa.select(event_table).where(event_table.c.program_id == program_id)
+    query = query if deleted else query.where(event_table.c.deleted_at.is_(None))
     return structs(Event, reader.execute(query.order_by(event_table.c.created_at, event_table.c.event_id)))
 
 
@@ -257,6 +258,15 @@ def held_loads(reader: Reader, but: str = "") -> set[tuple[str, str]]:
     """(VEN, load) that some event (`but` that one) has not given back: they cannot be called again."""
     query = sa.select(ledger.c.ven_id, ledger.c.resource_id).where(_AT_STAKE, ledger.c.event_id != but)
     return {(row.ven_id, row.resource_id) for row in reader.execute(query)}
+
+
+def opted_out_loads(reader: Reader, event_id: str) -> set[tuple[str, str]]:
+    """(VEN, load) whose owner opted out of an event, be it from later on."""
+    out = sa.and_(ledger.c.event_id == event_id, ledger.c.opted_out_from_at.is_not(None))
+    return {
+        (row.ven_id, row.resource_id)
+        for row in reader.execute(sa.select(ledger.c.ven_id, ledger.c.resource_id).where(out))
+    }
 
 
 def held_since(reader: Reader, since: datetime) -> list[tuple[tuple[str, str], datetime, datetime | None]]:

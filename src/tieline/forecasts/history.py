@@ -110,13 +110,21 @@ class History:
             await self._sum(list(members), devices, Span(done, end))
             done = end
         late = {step for step in self._marked if micros(over - KEPT) // STEP_US <= step < micros(done) // STEP_US}
+        self._marked &= late  # what is left is too old, or will be summed in its time
         for run in runs(late, stretch // STEP):
             if asyncio.get_running_loop().time() >= until:
-                return done
-            await self._sum(list(members), devices, Span(_start(run.start), _start(run.stop)))
-            self._marked -= set(run)
-        self._marked.clear()  # what is left is too old, or will be summed in its time
+                break
+            await self._sum_again(list(members), devices, run)
         return done
+
+    async def _sum_again(self, subjects: Sequence[Subject], devices: Sequence[Devices], run: range) -> None:
+        """What comes meanwhile marks its step anew."""
+        self._marked -= set(run)
+        try:
+            await self._sum(subjects, devices, Span(_start(run.start), _start(run.stop)))
+        except BaseException:
+            self._marked |= set(run)
+            raise
 
     async def _sum(self, subjects: Sequence[Subject], devices: Sequence[Devices], span: Span) -> None:
         cuts = np.arange(micros(span.start), micros(span.end) + 1, STEP_US, dtype=np.int64)

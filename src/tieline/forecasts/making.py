@@ -1,7 +1,6 @@
 """One round of forecasts: of every subject, as of one instant, by one way of computing."""
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import structlog
 
-from tieline.base.errors import Refused
+from tieline.base.errors import Broken, Refused
 from tieline.base.series import readings
 from tieline.base.time import Span
 from tieline.forecasts.apart import Compute
@@ -75,11 +74,16 @@ async def outcomes(asked: Round, members: Mapping[Subject, Sequence[str]], compu
 
 
 async def _in_time(task: Task, compute: Compute, seconds: float) -> Made:
-    """Learnt where there is time for it; the naive needs none."""
-    with contextlib.suppress(TimeoutError):
+    """Learnt where there is time for it, and nothing dies of it; the naive needs little of either."""
+    unlearnt = msgspec.structs.replace(task, learn=False)
+    try:
         async with asyncio.timeout(seconds):
             return await compute(task)
-    return await asyncio.to_thread(forecast, msgspec.structs.replace(task, learn=False))
+    except TimeoutError:
+        return await asyncio.to_thread(forecast, unlearnt)
+    except Broken as died:
+        made = await asyncio.to_thread(forecast, unlearnt)
+        return msgspec.structs.replace(made, reason=str(died))
 
 
 def _task(asked: Round, subject: Subject) -> Task:

@@ -99,6 +99,7 @@ async def _matched(matching: Matching, groups: Sequence[metering.Meters]) -> Fro
         vens=sorted(vens, key=lambda one: one.ven_id),
         left_out=sorted(left_out, key=lambda one: one.ven_id),
         export=matching.how.export,
+        holidays=matching.how.named,
     )
 
 
@@ -117,7 +118,8 @@ async def settle(
 ) -> Statement:
     """The event's statement from what is known at `known_at` (None: now); its intervals are kept in `blobs`.
 
-    Where it states just what the newest one does, that one stands; otherwise it is added as the next one, and told.
+    Where it states just what the newest one does, or knows less, that one stands; otherwise it is added as the next
+    one, and told.
     Raises `NotFound`, and `Conflict` for an event that is not over or never started.
     """
     now = clock.now()
@@ -130,7 +132,7 @@ async def settle(
 
     def work(tx: Transaction) -> tuple[Statement, bool]:
         earlier = reads.statements_of(tx, event_id)
-        if earlier and drawn.repeats(earlier[-1]):
+        if earlier and (drawn.known_at < earlier[-1].known_at or drawn.repeats(earlier[-1])):
             return earlier[-1], False
         new = drawn.numbered(len(earlier) + 1)
         store.add_statement(tx, new, now)
@@ -161,7 +163,8 @@ async def _drawn_up(
         parts.append(reckoning.intervals(group.ven_ids, used))
         counts = np.bincount(read.index, minlength=len(group.ven_ids)).tolist()
         lines += reckoning.lines(group.ven_ids, parts[-1], counts)
-    statement = stated(event, until, frozen, known_at, lines, readings_digest=_digest(digests), intervals_digest="")
+    readings_digest = _digest(digests)
+    statement = stated(event, until, frozen, known_at, lines, most_gap=how.most_gap, readings_digest=readings_digest)
     return statement, joined(parts, reckoning.edges_us)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Self
 
 import msgspec
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from tieline.base.time import micros
 from tieline.dispatch.model import Event, EventState, LedgerRow
-from tieline.settlement.terms.model import Export
+from tieline.settlement.terms.model import Export, Holidays
 from tieline.wires.mqtt.messages import Answer
 
 STEP_S = 300
@@ -50,6 +51,7 @@ class FrozenBaseline(msgspec.Struct, frozen=True):
     vens: list[VenBaseline]
     left_out: list[LeftOut]
     export: Export = Export.NET
+    holidays: Holidays = Holidays()
 
     @property
     def at(self) -> list[float]:
@@ -108,6 +110,8 @@ class Statement(Summary, frozen=True):
     digest: str = ""
     intervals_digest: str = ""
     export: Export = Export.NET
+    holidays: Holidays = Holidays()
+    most_gap: Decimal = Decimal(1)
 
     @property
     def number(self) -> int:
@@ -118,6 +122,10 @@ class Statement(Summary, frozen=True):
     def edges_us(self) -> NDArray[np.int64]:
         """Of its intervals."""
         return edges_us(self.start_at, self.end_at)
+
+    @property
+    def length_us(self) -> int:
+        return micros(self.end_at) - micros(self.start_at)
 
     def numbered(self, number: int) -> Self:
         """The same as the event's n-th statement, with its digest."""
@@ -142,8 +150,8 @@ def stated(
     known_at: datetime,
     lines: list[StatementLine],
     *,
+    most_gap: Decimal,
     readings_digest: str,
-    intervals_digest: str,
 ) -> Statement:
     """The statement of an event over [start, until), not yet numbered."""
     return Statement(
@@ -165,8 +173,9 @@ def stated(
         baseline_digest=digest_of(frozen),
         readings_digest=readings_digest,
         lines=sorted(lines, key=lambda line: line.ven_id),
-        intervals_digest=intervals_digest,
         export=frozen.export,
+        holidays=frozen.holidays,
+        most_gap=most_gap,
     )
 
 

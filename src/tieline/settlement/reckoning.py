@@ -68,7 +68,7 @@ class Reckoning:
         base, used, covered_us = sums
         whole_us = int(self.edges_us[-1] - self.edges_us[0])
         gap_s = (whole_us - covered_us) / 1_000_000
-        if (share := Decimal(whole_us - covered_us) / whole_us) > self.most_gap:
+        if (share := Decimal(whole_us - covered_us) / (whole_us or 1)) > self.most_gap:
             reason = f"{share:.1%} of the event is a gap in its readings; {self.most_gap:.1%} may be"
             return unsettled(ven_id, reason, readings, note, asked, gap_s)
         notes = "; ".join(filter(None, (self._baselines[ven_id].note, note)))

@@ -1,4 +1,4 @@
-// The main chart: the fleet's power, and for one event its window, baseline, target and what was delivered.
+// The main chart: the fleet's power, what is forecast of it, and for one event window, baseline, target and delivery.
 import { useMemo, useState } from "react";
 import type { GridEvent } from "../api";
 import { save } from "../client";
@@ -11,6 +11,8 @@ import { useZone } from "../parts/When";
 import { usePlatform } from "../platform";
 import { useTick } from "../tick";
 import { useChoice } from "../url";
+import { useAhead } from "./forecast";
+import { ForecastNote } from "./ForecastNote";
 import { Plot } from "./Plot";
 import { PowerTable } from "./PowerTable";
 import { columnsOf, csvOf } from "./powerColumns";
@@ -31,20 +33,25 @@ export function PowerChart({ event }: { event: GridEvent | null }) {
   const window = windowOf(key, event);
   const power = usePower(window);
   const baseline = useBaseline(event);
-  const columns = useMemo(() => columnsOf(power, live, event, baseline), [power, live, event, baseline]);
+  const forecast = useAhead(window.ahead);
+  const columns = useMemo(
+    () => columnsOf(power, live, event, baseline, forecast),
+    [power, live, event, baseline, forecast],
+  );
   const [from, to] = event ? [Date.parse(event.start_at) / 1000, endOf(event)] : [0, 0];
   const cancelled = event?.state === "cancelled" && event.started_at === null;
   const build = useMemo(() => powerShape(zone, cancelled ? null : [from, to]), [zone, from, to, cancelled]);
 
   const now = platformNow() / 1000;
   const start = window.start ?? now - window.seconds;
-  const ahead =
+  const next =
     event && !cancelled && !isOpenEnded(to * 1000) && to > now && from < now + window.seconds / 2
       ? Math.min(to + window.seconds * 0.03, now + window.seconds / 2)
       : 0;
+  const ahead = forecast ? window.ahead : window.seconds * 0.02;
   const range: [number, number] = [
     start,
-    window.start === null ? Math.max(now + window.seconds * 0.02, ahead) : start + window.seconds,
+    window.start === null ? Math.max(now + ahead, next) : start + window.seconds,
   ];
 
   return (
@@ -81,16 +88,19 @@ export function PowerChart({ event }: { event: GridEvent | null }) {
           data={columns.plot}
           range={range}
           size="tall"
-          label="Fleet power over time, with baseline and target of the event. Arrow keys move the read-out; the same values are in the table."
+          label="Fleet power over time, with baseline and target of the event, and the forecast of the next hours. Arrow keys move the read-out; what was used is in the table too."
           onCursor={setCursor}
         />
       )}
       <div className="panel-foot">
-        <p className="quiet">
-          {baseline
-            ? basis(baseline.vens, baseline.rule, baseline.left_out)
-            : `Mean power of all homes, every ${window.step} s. Times in ${zone}.`}
-        </p>
+        <div className="notes">
+          <p className="quiet">
+            {baseline
+              ? basis(baseline.vens, baseline.rule, baseline.left_out)
+              : `Mean power of all homes, every ${window.step} s. Times in ${zone}.`}
+          </p>
+          {window.ahead > 0 && <ForecastNote />}
+        </div>
         <div className="buttons">
           <button type="button" className="button small" aria-pressed={asTable} onClick={() => setAsTable(!asTable)}>
             <Icon name="table" />

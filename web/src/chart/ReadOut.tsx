@@ -15,7 +15,10 @@ export function ReadOut({ columns, index, zone, step }: Props) {
   const at = i >= 0 ? (columns.at[i] as number) * 1000 : null;
   const [start, end] = columns.window ?? [0, 0];
   const inside = at !== null && at >= start * 1000 && at < end * 1000;
-  const used = i >= 0 ? standing(columns, columns.used, i, 0) : null;
+  const used = i >= 0 && i <= latest ? standing(columns, columns.used, i, 0) : null;
+  const [low, mid, high] = [columns.low, columns.mid, columns.high].map((c) =>
+    i >= latest ? standing(columns, c, i, columns.at[latest] ?? 0) : null,
+  );
   const [baseline, target] = [columns.baseline, columns.target].map((c) =>
     inside ? standing(columns, c, i, start) : null,
   );
@@ -32,6 +35,15 @@ export function ReadOut({ columns, index, zone, step }: Props) {
       <Value name="Baseline" mark="baseline" kw={baseline} />
       <Value name="Target" mark="target" kw={target} />
       <Value name="Delivered" mark="shed" kw={delivered} />
+      <div>
+        <dt title="Without events. Nine times in ten what comes lies within the band.">
+          <i className="line forecast" aria-hidden="true" />
+          Forecast
+        </dt>
+        <dd>
+          {quantity(mid)} {mid != null && <span className="unit">kW, {quantity(low)} to {quantity(high)}</span>}
+        </dd>
+      </div>
     </dl>
   );
 }

@@ -7,18 +7,22 @@ import { iso, isOpenEnded } from "../format";
 import { isLive, useReopened } from "../platform";
 
 export const RANGES = [
-  { key: "15m", label: "15 min", seconds: 900, step: 30 },
-  { key: "1h", label: "1 h", seconds: 3_600, step: 60 },
-  { key: "6h", label: "6 h", seconds: 21_600, step: 60 },
-  { key: "24h", label: "24 h", seconds: 86_400, step: 300 },
-  { key: "7d", label: "7 d", seconds: 604_800, step: 1_800 },
+  { key: "15m", label: "15 min", seconds: 900, step: 30, ahead: 450 },
+  { key: "1h", label: "1 h", seconds: 3_600, step: 60, ahead: 1_800 },
+  { key: "6h", label: "6 h", seconds: 21_600, step: 60, ahead: 10_800 },
+  { key: "24h", label: "24 h", seconds: 86_400, step: 300, ahead: 21_600 },
+  { key: "7d", label: "7 d", seconds: 604_800, step: 1_800, ahead: 86_400 },
 ] as const;
 
 /** Either the last `seconds` up to now, or a fixed time around an event; in seconds since 1970. */
-export interface Window {
+interface Past {
   step: number;
   seconds: number;
   start: number | null; // null: it moves with the clock
+}
+
+export interface Window extends Past {
+  ahead: number; // so many seconds are forecast
 }
 
 const STEPS = [30, 60, 300, 900, 1_800, 3_600];
@@ -28,10 +32,10 @@ export function windowOf(key: string, event: GridEvent | null): Window {
     const [from, to] = drawn(Date.parse(event.start_at) / 1000, Date.parse(event.end_at) / 1000);
     const around = Math.max(600, (to - from) / 2);
     const seconds = to - from + 2 * around;
-    return { start: from - around, seconds, step: STEPS.find((s) => seconds / s <= 400) ?? 3_600 };
+    return { start: from - around, seconds, step: STEPS.find((s) => seconds / s <= 400) ?? 3_600, ahead: 0 };
   }
   const range = RANGES.find((r) => r.key === key) ?? RANGES[1];
-  return { start: null, seconds: range.seconds, step: range.step };
+  return { start: null, seconds: range.seconds, step: range.step, ahead: range.ahead };
 }
 
 const HOUR = 3_600;
@@ -45,7 +49,7 @@ function drawn(start: number, end: number): [number, number] {
   return [Math.max(start, to - WEEK), to];
 }
 
-export function spanOf(window: Window): [number, number] {
+export function spanOf(window: Past): [number, number] {
   const now = platformNow() / 1000;
   const start = window.start ?? now - window.seconds;
   return [
@@ -54,7 +58,7 @@ export function spanOf(window: Window): [number, number] {
   ];
 }
 
-export function pathOf(window: Window, [start, end] = spanOf(window)): string {
+export function pathOf(window: Past, [start, end] = spanOf(window)): string {
   return withQuery("/v1/fleet/power", { start: iso(start * 1000), end: iso(end * 1000), step_s: window.step });
 }
 
@@ -68,7 +72,7 @@ export interface Power {
 const NONE: Power = { at: [], used: [], vens: [], problem: null };
 const WHOLE_EVERY = 30; // late readings change older steps too
 
-export function usePower({ start, seconds, step }: Window): Power {
+export function usePower({ start, seconds, step }: Past): Power {
   const [power, setPower] = useState<Power>(NONE);
   const reopened = useReopened();
   const held = useRef<Power>(NONE);

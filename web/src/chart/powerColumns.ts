@@ -1,10 +1,12 @@
-// The columns of the main chart on one time axis: used, baseline, target, delivered. A gap stays a gap.
+// The columns of the main chart on one time axis: used, baseline, target, and what is forecast. A gap stays a gap.
 import uPlot from "uplot";
 import type { Baseline, GridEvent, LivePower } from "../api";
 import { iso } from "../format";
+import { leftAt, type Ahead } from "./forecast";
 import type { Power } from "./power";
 
 type Column = (number | null | undefined)[];
+type Joined = [number[], Column, Column, Column, Column, Column, Column, Column];
 
 export interface Columns {
   at: number[];
@@ -12,6 +14,9 @@ export interface Columns {
   vens: Column;
   baseline: Column;
   target: Column;
+  low: Column; // of the forecast, from now on
+  mid: Column;
+  high: Column;
   window: readonly [number, number] | null; // of the baseline, in seconds since 1970
   steps: number; // how many of the fleet's steps: what is after them is only now's power
   plot: uPlot.AlignedData;
@@ -30,6 +35,7 @@ export function columnsOf(
   live: LivePower | null,
   event: GridEvent | null,
   baseline: Baseline | null,
+  ahead: Ahead | null,
 ): Columns {
   const whole = settledSteps(power, live);
   const own: uPlot.AlignedData = [power.at.slice(0, whole), power.used.slice(0, whole), power.vens.slice(0, whole)];
@@ -39,19 +45,24 @@ export function columnsOf(
     (own[1] as Column).push(live.used_kw);
     (own[2] as Column).push(live.online);
   }
-  const joined = event && baseline ? uPlot.join([own, overlay(event, baseline)]) : own;
-  const [at, used, vens, base, target] = joined as [number[], Column, Column, Column?, Column?];
-  const none = (): Column => at.map(() => null);
+  const over = event && baseline ? overlay(event, baseline) : ([[], [], []] as uPlot.AlignedData);
+  const left = ahead && leftAt(own[0].at(-1) ?? 0, ahead);
+  const next: uPlot.AlignedData = left ? [left.at, left.low, left.mid, left.high] : [[], [], [], []];
+  const [at, used, vens, base, target, low, mid, high] = uPlot.join([own, over, next]) as unknown as Joined;
   const window = event && baseline ? windowOf(event) : null;
-  const columns = { at, used, vens, baseline: base ?? none(), target: target ?? none(), window, steps: whole };
-  return { ...columns, plot: [at, used, columns.baseline, columns.target] as uPlot.AlignedData };
+  const columns = { at, used, vens, baseline: base, target, low, mid, high, window, steps: whole };
+  return { ...columns, plot: [at, used, base, target, low, mid, high] as uPlot.AlignedData };
 }
+
+const FILLING_S = 240; // a fast clock leaves readings minutes behind
 
 /** How many steps to draw: the newest ones are still filling and would look like a fall of power. */
 function settledSteps(power: Power, live: LivePower | null): number {
   let n = power.at.length;
-  for (let left = 3; left > 0 && live && (power.vens[n - 1] ?? 0) < 0.95 * live.online; left--) n--;
-  return Math.max(0, n);
+  const step = (power.at[1] ?? 0) - (power.at[0] ?? 0);
+  const least = n - Math.max(3, step > 0 ? FILLING_S / step : 0);
+  while (n > 0 && n > least && live && (power.vens[n - 1] ?? 0) < 0.95 * live.online) n--;
+  return n;
 }
 
 const windowOf = (event: GridEvent): [number, number] => [

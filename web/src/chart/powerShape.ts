@@ -1,5 +1,5 @@
 // How the main chart is drawn: means as steps, so that an area is an energy; lines told apart by dash as well as by
-// colour; the event's window shaded.
+// colour; the event's window shaded; what is forecast as a band around its middle.
 import type uPlot from "uplot";
 import { platformNow } from "../clock";
 import { colour } from "../theme";
@@ -8,9 +8,11 @@ import type { Shape } from "./Plot";
 
 const USED = 1;
 const BASELINE = 2;
+const [LOW, HIGH] = [4, 6];
 const paths = steps("start");
 
 export function powerShape(zone: string, event: [number, number] | null): () => Shape {
+  const edge = { stroke: "transparent", paths, width: 0, points: { show: false } };
   return () => ({
     tzDate: inZone(zone),
     axes: [timeAxis(zone), valueAxis()],
@@ -26,8 +28,14 @@ export function powerShape(zone: string, event: [number, number] | null): () => 
       },
       { stroke: () => colour("--baseline"), paths, width: 1.75, dash: [6, 4], points: { show: false } },
       { stroke: () => colour("--target"), paths, width: 1.75, dash: [2, 3], points: { show: false } },
+      edge,
+      { stroke: () => colour("--used"), paths, width: 1.5, dash: [4, 4], points: { show: false } },
+      edge,
     ],
-    bands: [{ series: [BASELINE, USED], fill: () => colour("--shed-wash"), dir: -1 }],
+    bands: [
+      { series: [BASELINE, USED], fill: () => colour("--shed-wash"), dir: -1 },
+      { series: [HIGH, LOW], fill: () => colour("--forecast-wash") },
+    ],
     hooks: { drawClear: [(u) => shade(u, event)] },
   });
 }

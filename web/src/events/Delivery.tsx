@@ -109,7 +109,7 @@ function shape(zone: string): () => Shape {
     tzDate: inZone(zone),
     axes: [timeAxis(zone), valueAxis()],
     scales: { y: { range: (u) => [0, 1.25 * Math.max(1, most(u, 1), most(u, 2))] } }, // headroom may dwarf both
-    series: [{}, line("--target", 2), { ...line("--shed", 1.75), fill: () => colour("--shed-wash") }, line("--baseline", 1, [4, 4])],
+    series: [{}, line("--target", 2, [2, 3]), { ...line("--shed", 1.75), fill: () => colour("--shed-wash") }, line("--baseline", 1, [4, 4])],
   });
 }
 

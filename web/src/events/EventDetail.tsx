@@ -75,10 +75,10 @@ function Facts({ event }: { event: GridEvent }) {
         </>
       )}
       <Fact name="Started">
-        <When at={event.started_at} />
+        <When on={event.start_at} at={event.started_at} />
       </Fact>
       <Fact name="Ended">
-        <When at={event.ended_at} />
+        <When on={event.start_at} at={event.ended_at} />
       </Fact>
       <Fact name="Signals">
         <Names of={event.signals} none="none" />

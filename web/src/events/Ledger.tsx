@@ -1,5 +1,5 @@
 // The delivery ledger of an event: for each load of each VEN, what was asked, answered and done, and when.
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import type { GridEvent, LedgerRow, Page } from "../api";
 import { hundredths, words } from "../format";
 import { useLoad } from "../load";
@@ -8,7 +8,7 @@ import { SearchBox } from "../parts/SearchBox";
 import { Table, type Column } from "../parts/Table";
 import { When } from "../parts/When";
 
-const COLUMNS: Column<LedgerRow>[] = [
+const columnsOf = (event: GridEvent): Column<LedgerRow>[] => [
   { label: "VEN", cell: (r) => r.ven_id, sort: (r) => r.ven_id },
   { label: "Load", cell: (r) => r.resource_id, sort: (r) => r.resource_id },
   {
@@ -24,26 +24,26 @@ const COLUMNS: Column<LedgerRow>[] = [
   { label: "Answer", cell: (r) => (r.answer ? words(r.answer) : "–"), sort: (r) => r.answer },
   { label: "Planned kW", number: true, cell: (r) => hundredths(r.planned_kw), sort: (r) => r.planned_kw },
   { label: "Gives kW", number: true, cell: (r) => hundredths(r.delivered_kw), sort: (r) => r.delivered_kw },
-  { label: "Planned", cell: (r) => <When at={r.planned_at} />, sort: (r) => r.planned_at },
-  { label: "Sent", cell: (r) => <When at={r.sent_at} />, sort: (r) => r.sent_at },
-  { label: "Acked", cell: (r) => <When at={r.acked_at} />, sort: (r) => r.acked_at },
-  { label: "Acting", cell: (r) => <When at={r.acting_at} />, sort: (r) => r.acting_at },
-  { label: "Metered", cell: (r) => <When at={r.metered_at} />, sort: (r) => r.metered_at },
+  { label: "Planned", cell: (r) => <When on={event.start_at} at={r.planned_at} />, sort: (r) => r.planned_at },
+  { label: "Sent", cell: (r) => <When on={event.start_at} at={r.sent_at} />, sort: (r) => r.sent_at },
+  { label: "Acked", cell: (r) => <When on={event.start_at} at={r.acked_at} />, sort: (r) => r.acked_at },
+  { label: "Acting", cell: (r) => <When on={event.start_at} at={r.acting_at} />, sort: (r) => r.acting_at },
+  { label: "Metered", cell: (r) => <When on={event.start_at} at={r.metered_at} />, sort: (r) => r.metered_at },
   {
     label: "Opts out",
-    cell: (r) => <When at={r.opted_out_from_at} />,
+    cell: (r) => <When on={event.start_at} at={r.opted_out_from_at} />,
     sort: (r) => r.opted_out_from_at,
     hint: "From then on its owner gives nothing; until then it is held",
   },
   {
     label: "Restored",
-    cell: (r) => <When at={r.restored_at ?? r.escalated_at} />,
+    cell: (r) => <When on={event.start_at} at={r.restored_at ?? r.escalated_at} />,
     sort: (r) => r.restored_at ?? r.escalated_at,
     hint: "Or escalated",
   },
   {
     label: "Cause",
-    cell: (r) => <span className="wrap quiet">{r.cause ? words(r.cause) : ""}</span>,
+    cell: (r) => r.cause && <span className="wrap quiet">{words(r.cause)}</span>,
     sort: (r) => r.cause,
   },
 ];
@@ -53,6 +53,7 @@ export function Ledger({ event }: { event: GridEvent }) {
   const path = `/v1/events/${encodeURIComponent(event.event_id)}/ledger?limit=1000`;
   const { data, problem, loading } = useLoad<Page<LedgerRow>>(path, { version: `${event.state} ${counts}` });
   const [text, setText] = useState("");
+  const columns = useMemo(() => columnsOf(event), [event]);
   const rows = (data?.items ?? []).filter((r) =>
     `${r.ven_id} ${r.resource_id} ${words(r.state)}`.includes(text.toLowerCase()),
   );
@@ -65,7 +66,7 @@ export function Ledger({ event }: { event: GridEvent }) {
       <ProblemNote problem={problem} />
       <Table
         caption="Delivery ledger"
-        columns={COLUMNS}
+        columns={columns}
         rows={rows}
         rowKey={(r) => `${r.ven_id} ${r.resource_id}`}
         empty={

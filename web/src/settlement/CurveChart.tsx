@@ -34,11 +34,13 @@ export function CurveChart({ curve, zone, label }: { curve: Curve; zone: string;
         <Value name="Baseline" mark="baseline" kw={baseline} />
         <Value name="Delivered" mark="shed" kw={load != null && baseline != null ? baseline - load : null} />
         <div>
-          <dt>
+          <dt title="The least and the most that the days behind the baseline drew then">
             <i className="line spread" aria-hidden="true" />
             Its days
           </dt>
-          <dd>{low == null ? "–" : `${hundredths(low)} – ${hundredths(high)}`}</dd>
+          <dd>
+            {low == null ? "–" : `${hundredths(low)} to ${hundredths(high)}`} {low != null && <span className="unit">kW</span>}
+          </dd>
         </div>
       </dl>
       <Plot

@@ -3,6 +3,7 @@ import { useState, type FormEvent } from "react";
 import type { Review, Verdict } from "../api";
 import { post, Problem } from "../client";
 import { Badge, ProblemNote, type Tone } from "../parts/Notes";
+import { Some } from "../parts/Some";
 import { When } from "../parts/When";
 
 const TONES: Record<Verdict, Tone> = { approved: "shed", disputed: "danger", resolved: "plain" };
@@ -16,10 +17,11 @@ interface Props {
   runId: string;
   venId: string; // empty: the whole run
   reviews: Review[]; // of all the run
+  disputed?: string[]; // accounts, which a run's approval waits for
   onSaid: () => void;
 }
 
-export function Reviews({ runId, venId, reviews, onSaid }: Props) {
+export function Reviews({ runId, venId, reviews, disputed: open = [], onSaid }: Props) {
   const [asking, ask] = useState<Verdict | null>(null);
   const own = reviews.filter((one) => one.ven_id === venId);
   const disputed = own.findLast((one) => one.verdict !== "approved")?.verdict === "disputed";
@@ -33,6 +35,11 @@ export function Reviews({ runId, venId, reviews, onSaid }: Props) {
       {asking === null && (
         <div className="table-tools">
           {own.length === 0 && <span className="quiet">Nobody has reviewed {venId ? "this account" : "this run"} yet.</span>}
+          {open.length > 0 && (
+            <span className="quiet">
+              In dispute, to be resolved before it can be approved: <Some of={open} most={3} />
+            </span>
+          )}
           {(disputed ? (["resolved"] as const) : (["approved", "disputed"] as const)).map((verdict) => (
             <button key={verdict} type="button" className="button small" onClick={() => ask(verdict)}>
               {ASKS[verdict].button} {venId ? "the account" : "the run"}

@@ -38,7 +38,13 @@ export function RunDetail({ run }: { run: RunSummary }) {
         <Downloads runId={run.run_id} of="all" />
       </div>
       <Totals run={run} />
-      <Reviews runId={run.run_id} venId="" reviews={reviews} onSaid={onSaid} />
+      <Reviews
+        runId={run.run_id}
+        venId=""
+        reviews={reviews}
+        disputed={head?.disputed.filter((venId) => venId !== "") ?? []}
+        onSaid={onSaid}
+      />
       <div className="segments text" role="group" aria-label="What to show of the run">
         {offered.map((one) => (
           <button key={one} type="button" aria-pressed={one === shown} onClick={() => show(one)}>

@@ -24,7 +24,8 @@ _log = logging.getLogger(__name__)
 _BACK_OFF_S = (0.1, 5.0)
 _IN_FLIGHT = 10_000
 """Portions that wait for the broker's answer together; it knows 65,535 apart."""
-_PORTION = 500
+_PORTION = 100
+"""Messages: so many a slow broker takes, and says so, well before it seems gone."""
 _PING_S = 5.0  # a broker from which nothing is heard between two pings is gone
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from tieline.base.errors import TielineError
+from tieline.base.errors import Unready
 from tieline.base.time import Clock
 from tieline.ports import Rows, Series
 from tieline.settlement.choosing import actions, reads
@@ -29,7 +29,7 @@ class Chooser:
         for one in await self._rows.read(reads.asked):
             try:
                 await actions.work_out(one, rows=self._rows, series=self._series, now=self._clock.now())
-            except TielineError as error:
+            except Unready as error:
                 log.warning("proposal waits", proposal_id=one.proposal_id, reason=str(error))
             except Exception as error:  # whatever is wrong with one, the others go on, and it is not tried for ever
                 log.error("proposal fails", proposal_id=one.proposal_id, exc_info=error)

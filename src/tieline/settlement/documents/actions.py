@@ -14,15 +14,16 @@ from tieline.settlement.runs.model import Run
 
 async def made(rows: Rows, keys: Keys, run_id: str, wanted: Wanted) -> bytes:
     """The document, or its signature. Raises `NotFound`."""
-    shown = await rows.read(lambda reader: _read(reader, run_id, wanted.ven_id))
+    shown = await _read(rows, run_id, wanted.ven_id)
     content = await asyncio.to_thread(content_of, shown, wanted.form)
     return await _signed(content, shown, wanted, keys) if wanted.signature else content
 
 
-def _read(reader: Reader, run_id: str, ven_id: str) -> Run | AccountDocument:
-    if not ven_id:
-        return reads.the_run(reader, run_id)
-    return model.of_account(reads.the_head(reader, run_id), reads.the_account(reader, run_id, ven_id))
+async def _read(rows: Rows, run_id: str, ven_id: str) -> Run | AccountDocument:
+    def of_one(reader: Reader) -> AccountDocument:
+        return model.of_account(reads.the_head(reader, run_id), reads.the_account(reader, run_id, ven_id))
+
+    return await rows.read(of_one) if ven_id else await reads.the_run(rows, run_id)
 
 
 async def _signed(content: bytes, shown: Run | AccountDocument, wanted: Wanted, keys: Keys) -> bytes:

@@ -23,8 +23,9 @@ MOST_JWS = 4096
 MOST_KEYS = 2**20
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The protected header. `json_sha256` is of the canonical JSON, which a CSV or PDF shows."""
+class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The protected header, with nothing beside it that might want to be understood (`crit`, `b64`). `json_sha256` is
+    of the canonical JSON, which a CSV or PDF shows."""
 
     alg: str
     kid: str

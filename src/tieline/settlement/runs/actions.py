@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime
-from functools import partial
+from decimal import Decimal
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -20,10 +20,10 @@ from tieline.settlement import actions as settlement
 from tieline.settlement import reads as statements
 from tieline.settlement.model import Statement
 from tieline.settlement.proof import intervals_of
-from tieline.settlement.runs import reads, store
+from tieline.settlement.runs import reads, reviewing, store
 from tieline.settlement.runs.drawing import drawn, numbered, repeats
 from tieline.settlement.runs.energy import Event, needs_intervals
-from tieline.settlement.runs.model import Run, RunSummary, Verdict
+from tieline.settlement.runs.model import Run, RunSummary
 from tieline.settlement.runs.pricing import prices
 from tieline.settlement.terms import actions as terms_actions
 from tieline.settlement.terms import reads as terms_reads
@@ -81,7 +81,7 @@ async def settle(
 
 
 def _basis(reader: Reader, program_id: str, new: NewRun, now: datetime) -> Basis:
-    dispatch.the_program(reader, program_id)
+    dispatch.the_program(reader, program_id, deleted=True)
     terms = terms_reads.over(reader, program_id, new.from_day, new.until_day)
     known_at = instant(new.known_at or now)
     if known_at > now:
@@ -95,9 +95,10 @@ def _basis(reader: Reader, program_id: str, new: NewRun, now: datetime) -> Basis
 
 
 def _called(reader: Reader, program_id: str, new: NewRun) -> list[Called]:
-    """The events of a period that called somebody, and were not called off before they began."""
+    """The events of a period that called somebody, and were not called off before they began; also those that were
+    deleted since: what was delivered is owed."""
     zone = ZoneInfo(terms_reads.over(reader, program_id, new.from_day, new.until_day).zone)
-    events = [one for one in dispatch.events_of(reader, program_id) if one.target_kw > 0]
+    events = [one for one in dispatch.events_of(reader, program_id, deleted=True) if one.target_kw > 0]
     within = [one for one in events if new.from_day <= one.start_at.astimezone(zone).date() < new.until_day]
     return [one for one in within if one.state not in CLOSED or one.started_at is not None]
 
@@ -109,13 +110,29 @@ def _stated(reader: Reader, event: Called, terms: Terms, known_at: datetime) -> 
             f"event {event.event_id} had no statement at {iso(known_at)}: one is made when it is over, and by "
             f"POST /v1/events/{event.event_id}/settle"
         )
-    measured, asked = (found[-1].rule, found[-1].export), (terms.baseline, terms.export)
+    newest = found[-1]
+    asked = {"baseline": terms.baseline, "export": terms.export, "holidays": terms.holidays}
+    measured = {"baseline": newest.rule, "export": newest.export, "holidays": newest.holidays}
     if measured != asked:
+        other = ", ".join(name for name in asked if measured[name] != asked[name])
         raise Conflict(
-            f"event {event.event_id} was measured by {' and export '.join(measured)}, when other terms were in force, "
-            f"or none: the terms of its day say {' and export '.join(asked)}"
+            f"event {event.event_id} was measured when other terms were in force, or none ({newest.rule}, export "
+            f"{newest.export}): those of its day say another {other}; put terms that say the same"
         )
-    return found[-1]
+    if _decides(newest, terms.most_gap):
+        raise Conflict(
+            f"event {event.event_id} was settled with gaps of up to {newest.most_gap:.1%}, the terms of its day say "
+            f"{terms.most_gap:.1%}, and that matters to it: settle it anew"
+        )
+    return newest
+
+
+def _decides(statement: Statement, most_gap: Decimal) -> bool:
+    """Whether somebody's gaps are allowed by this, and not by what the statement was made with, or the reverse."""
+    if most_gap == statement.most_gap:
+        return False
+    least, most = (share * statement.length_us for share in sorted((most_gap, statement.most_gap)))
+    return any(least < round(line.gap_seconds * 1_000_000) <= most for line in statement.lines)
 
 
 async def _priced(
@@ -160,35 +177,20 @@ async def _same(run: Run, earlier: Sequence[Run], rows: Rows) -> Run | None:
     period = [one for one in earlier if one.until_day == run.until_day]
     for one in [*period[-1:], *(one for one in period if one.known_at == run.known_at)]:
         if repeats(run, one):
-            whole = await rows.read(partial(_whole, run_id=one.run_id))
+            whole = await reads.the_run(rows, one.run_id)
             if whole.accounts == run.accounts:
                 return whole
     return None
 
 
-def _whole(reader: Reader, run_id: str) -> Run:
-    return reads.the_run(reader, run_id)
-
-
 def _check(tx: Transaction, new: Run, earlier: Sequence[Run]) -> None:
     """Raises `Conflict` for a run that cannot follow those there are by now."""
-    known = reads.runs_of(tx, new.program_id)
-    of_day = [one for one in known if one.from_day == new.from_day]
+    of_day = reads.runs_of(tx, new.program_id, new.from_day)
     if len(of_day) != len(earlier):
         raise Conflict(f"another run from {new.from_day} was made meanwhile: ask again")
-    period = [one for one in of_day if one.until_day == new.until_day]
-    if period and period[-1].known_at > new.known_at:
+    period = [one for one in of_day if one.period == new.period]
+    if period and period[-1].known_at >= new.known_at:
         raise Conflict(
-            f"run {period[-1].run_id} is of {iso(period[-1].known_at)}: one that knows less cannot follow it"
+            f"run {period[-1].run_id} is of {iso(period[-1].known_at)}: only one that knows more can follow it"
         )
-    for one in known:
-        if (one.from_day, one.until_day) != (new.from_day, new.until_day) and _overlap(one, new) and _approved(tx, one):
-            raise Conflict(f"run {one.run_id}, until {one.until_day}, has some of the same days and is approved")
-
-
-def _overlap(one: Run, other: Run) -> bool:
-    return one.from_day < other.until_day and other.from_day < one.until_day
-
-
-def _approved(reader: Reader, run: Run) -> bool:
-    return any(one.verdict is Verdict.APPROVED for one in reads.reviews(reader, run.run_id))
+    reviewing.no_rival(tx, new)

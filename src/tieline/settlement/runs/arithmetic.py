@@ -48,11 +48,17 @@ def accounts(terms: Terms, events: Sequence[Event], committed: Sequence[Committe
         found: dict[str, _Participant] = {}
         for one in worths:
             _add_event(found, terms, one)
-        for commitment in sorted(committed, key=lambda one: (one.ven_id, one.from_day)):
-            of = found.setdefault(commitment.ven_id, _Participant())
-            if terms.capacity is not None:
-                of.entries.append(_capacity(terms, terms.capacity, commitment, of))
+        if terms.capacity is not None:
+            _add_capacity(found, terms, terms.capacity, committed)
         return [_account(terms, ven_id, found[ven_id]) for ven_id in sorted(found)]
+
+
+def _add_capacity(
+    found: dict[str, _Participant], terms: Terms, capacity: Capacity, committed: Sequence[Committed]
+) -> None:
+    for one in sorted(committed, key=lambda one: (one.ven_id, one.from_day)):
+        of = found.setdefault(one.ven_id, _Participant())
+        of.entries.append(_capacity(terms, capacity, one, of))
 
 
 def money(terms: Terms, amount: Decimal) -> Decimal:
@@ -70,7 +76,7 @@ def _add_event(found: dict[str, _Participant], terms: Terms, one: Worth) -> None
             continue
         of.called, of.asked, of.paid = True, of.asked + asked, of.paid + paid
         of.entries.append(_energy(terms, one, line))
-        if terms.penalty is not None and (short := _short(terms, terms.penalty, one, asked, paid)):
+        if terms.penalty is not None and asked and (short := _short(terms, terms.penalty, one, asked, paid)):
             of.entries.append(short)
 
 

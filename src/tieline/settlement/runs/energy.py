@@ -36,7 +36,7 @@ class Prices:
     @property
     def places(self) -> int:
         """Decimals that every price has at most."""
-        return max(max(0, -_exponent(price)) for price in self.per_kwh)
+        return max([0, *(-_exponent(price) for price in self.per_kwh)])
 
     @property
     def whole(self) -> list[int]:

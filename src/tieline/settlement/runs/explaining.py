@@ -56,7 +56,7 @@ async def explain(rows: Rows, series: Series, blobs: Blobs, run_id: str, ven_id:
         return run, reads.the_account(reader, run_id, ven_id), terms
 
     run, account, terms = await rows.read(work)
-    paid = terms.netting is not Netting.PERIOD or any(one.paid_kwh for one in account.deliveries)
+    paid = terms.netting is not Netting.PERIOD or sum(one.delivered_kwh for one in account.deliveries) >= 0
     events = []
     for one in account.deliveries:
         events.append(await _event(rows, series, blobs, run, terms, one.statement_id, ven_id, paid=paid))

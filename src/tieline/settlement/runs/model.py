@@ -108,6 +108,11 @@ class Run(RunSummary, frozen=True):
     restates: str = ""
     digest: str = ""
 
+    @property
+    def period(self) -> tuple[date, date]:
+        """[from, until)."""
+        return self.from_day, self.until_day
+
 
 class Difference(msgspec.Struct, frozen=True):
     """What a restatement changed of a participant."""

@@ -1,5 +1,6 @@
 """What others may ask of runs. Functions on a Reader join a caller's transaction; those on Rows are whole."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import date
 
@@ -11,7 +12,7 @@ from tieline.base.time import iso, parse_instant
 from tieline.columns import structs
 from tieline.ports import Reader, Rows
 from tieline.settlement.runs.differing import difference
-from tieline.settlement.runs.model import Account, Difference, Review, Run, RunSummary
+from tieline.settlement.runs.model import Account, Difference, Review, Run, RunSummary, Verdict
 from tieline.settlement.runs.store import account, review, settlement_run, unpacked
 
 _run = settlement_run.c
@@ -25,10 +26,15 @@ def the_head(reader: Reader, run_id: str) -> Run:
     return msgspec.json.decode(body, type=Run)
 
 
-def the_run(reader: Reader, run_id: str) -> Run:
+async def the_run(rows: Rows, run_id: str) -> Run:
     """A run with all its accounts, whose digest is of just that. Raises `NotFound`."""
-    head = the_head(reader, run_id)
-    return msgspec.structs.replace(head, accounts=accounts(reader, run_id, limit=None))
+    head, packed = await rows.read(lambda reader: (the_head(reader, run_id), _packed(reader, run_id)))
+    return await asyncio.to_thread(_whole, head, packed)
+
+
+def _whole(head: Run, packed: dict[str, bytes]) -> Run:
+    """Takes a while: call it in a thread. In order of the ids' code points, by which not every database sorts."""
+    return msgspec.structs.replace(head, accounts=[unpacked(packed[ven_id]) for ven_id in sorted(packed)])
 
 
 def runs_of(reader: Reader, program_id: str, from_day: date | None = None) -> list[Run]:
@@ -39,7 +45,7 @@ def runs_of(reader: Reader, program_id: str, from_day: date | None = None) -> li
     return [msgspec.json.decode(body, type=Run) for body in bodies]
 
 
-def accounts(reader: Reader, run_id: str, *, after: str = "", limit: int | None = 100) -> list[Account]:
+def accounts(reader: Reader, run_id: str, *, after: str = "", limit: int = 100) -> list[Account]:
     """In order of VEN, after a VEN."""
     query = sa.select(account.c.packed).where(account.c.run_id == run_id, account.c.ven_id > after)
     return [unpacked(one) for one in reader.execute(query.order_by(account.c.ven_id).limit(limit)).scalars()]
@@ -73,6 +79,17 @@ def reviews(reader: Reader, run_id: str) -> list[Review]:
     return structs(Review, reader.execute(sa.select(review).where(review.c.run_id == run_id).order_by(review.c.seq)))
 
 
+def rival(reader: Reader, run: Run) -> Run | None:
+    """An approved run of another period that has some of the same days: whoever is paid by it is paid for them."""
+    others = (one for one in runs_of(reader, run.program_id) if one.period != run.period)
+    shared = (one for one in others if one.from_day < run.until_day and run.from_day < one.until_day)
+    return next((one for one in shared if _approved(reader, one)), None)
+
+
+def _approved(reader: Reader, run: Run) -> bool:
+    return any(one.verdict is Verdict.APPROVED for one in reviews(reader, run.run_id))
+
+
 def restated(reader: Reader, run: Run) -> Run | None:
     """The run that one restates, without its accounts."""
     if not run.restates:
@@ -87,15 +104,16 @@ def differences(reader: Reader, run_id: str, *, after: str = "", limit: int = 10
     before = restated(reader, run)
     if before is None:
         return []
-    packed = [_packed(reader, one.run_id, after) for one in (before, run)]
-    changed = (ven_id for ven_id in sorted(packed[0].keys() | packed[1].keys()) if _differ(packed, ven_id))
+    packed = [_packed(reader, one.run_id) for one in (before, run)]
+    those = sorted(ven_id for ven_id in packed[0].keys() | packed[1].keys() if ven_id > after)
+    changed = (ven_id for ven_id in those if _differ(packed, ven_id))
     found = (difference(ven_id, *(_unpacked(one.get(ven_id)) for one in packed)) for ven_id in changed)
     real = (one for one in found if one.because)
     return [one for one, _ in zip(real, range(limit), strict=False)]
 
 
-def _packed(reader: Reader, run_id: str, after: str) -> dict[str, bytes]:
-    query = sa.select(account.c.ven_id, account.c.packed).where(account.c.run_id == run_id, account.c.ven_id > after)
+def _packed(reader: Reader, run_id: str) -> dict[str, bytes]:
+    query = sa.select(account.c.ven_id, account.c.packed).where(account.c.run_id == run_id)
     return {row.ven_id: row.packed for row in reader.execute(query)}
 
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 
 from tieline.base.errors import Conflict
-from tieline.ports import Transaction
+from tieline.ports import Reader, Transaction
 from tieline.settlement.runs import reads, store
-from tieline.settlement.runs.model import Review, Verdict
+from tieline.settlement.runs.model import Review, Run, Verdict
 
 
 class NewReview(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,17 +27,26 @@ def review(tx: Transaction, run_id: str, new: NewReview, now: datetime) -> Revie
     if new.ven_id:
         reads.the_account(tx, run_id, new.ven_id)
     disputed = open_disputes(reads.reviews(tx, run_id))
-    newest = [one for one in reads.runs_of(tx, run.program_id, run.from_day) if one.until_day == run.until_day][-1]
+    newest = [one for one in reads.runs_of(tx, run.program_id, run.from_day) if one.period == run.period][-1]
+    against = [one for one in disputed if not new.ven_id or one in ("", new.ven_id)]
     if new.verdict is Verdict.APPROVED and newest.run_id != run_id:
         raise Conflict(f"{run_id} is restated by {newest.run_id}: approve that one")
-    if new.verdict is Verdict.APPROVED and (new.ven_id in disputed or (disputed and not new.ven_id)):
-        raise Conflict(f"{_name(disputed[0])} of {run_id} is disputed: resolve that first")
+    if new.verdict is Verdict.APPROVED and against:
+        raise Conflict(f"{_name(against[0])} of {run_id} is disputed: resolve that first")
+    if new.verdict is Verdict.APPROVED:
+        no_rival(tx, run)
     if new.verdict is Verdict.RESOLVED and new.ven_id not in disputed:
         raise Conflict(f"{_name(new.ven_id)} of {run_id} is not disputed: there is nothing to resolve")
     made = Review(run_id, new.ven_id, new.verdict, new.by, now, new.note)
     store.add_review(tx, made)
     tx.say(f"news.settlement.{new.verdict}", msgspec.json.encode(made))
     return made
+
+
+def no_rival(reader: Reader, run: Run) -> None:
+    """Raises `Conflict` where some of its days are approved in another period."""
+    if (rival := reads.rival(reader, run)) is not None:
+        raise Conflict(f"run {rival.run_id}, until {rival.until_day}, has some of the same days and is approved")
 
 
 def open_disputes(reviews: Sequence[Review]) -> list[str]:

@@ -84,7 +84,7 @@ async def show_settlement(
     """The run without its accounts; as text/csv all entries of all accounts."""
     if not wants_csv(request):
         return await rows.read(lambda reader: _view(reader, reads.the_head(reader, run_id)))
-    run = await rows.read(lambda reader: reads.the_run(reader, run_id))
+    run = await reads.the_run(rows, run_id)
     return await asyncio.to_thread(_entries, run)
 
 
@@ -100,7 +100,7 @@ async def list_accounts(
 ) -> Page[Account] | Response[bytes]:
     """In order of VEN; as text/csv all of them at once, a line each."""
     if wants_csv(request):
-        run = await rows.read(lambda reader: reads.the_run(reader, run_id))
+        run = await reads.the_run(rows, run_id)
         lines = [(one.ven_id, len(one.deliveries), one.net, one.tax, one.total, run.currency) for one in run.accounts]
         return csv_response(("ven_id", "events", "net", "tax", "total", "currency"), lines, f"{run_id}-accounts")
     place = after(cursor)

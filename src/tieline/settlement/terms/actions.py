@@ -20,33 +20,40 @@ from tieline.settlement.terms.model import Market, NewTerms, Terms
 
 
 def put(tx: Transaction, program_id: str, new: NewTerms, now: datetime) -> Terms:
-    """The program's newest terms: those before end where these begin, or these stand in the place of those that begin
-    on the same day. The same terms again change nothing.
+    """The program's terms from a day on: they end where the next begin, those before end where these begin, and those
+    of the same day make way. The same terms again change nothing.
 
     Raises `NotFound`, `Refused` for what names nothing that is known, `Conflict` for a day that is settled.
     """
     dispatch.the_program(tx, program_id)
     _check(tx, new)
     before = reads.of_program(tx, program_id)
-    newest = before[-1] if before else None
-    number = 1 if newest is None else newest.number + (newest.valid_from < new.valid_from)
-    made = msgspec.convert(
-        {**msgspec.structs.asdict(new), "program_id": program_id, "number": number}, Terms, from_attributes=True
-    )
-    if made == newest:
-        return newest
-    _check_day(newest, reads.cited_until(tx, program_id), new.valid_from)
-    store.put_terms(tx, made, now)
+    of_day = next((one for one in before if one.valid_from == new.valid_from), None)
+    others = [one for one in before if one is not of_day]
+    named: dict[str, object] = {
+        "program_id": program_id,
+        "number": of_day.number if of_day else len(before) + 1,
+        "valid_until": next((one.valid_from for one in others if one.valid_from > new.valid_from), None),
+    }
+    made = msgspec.convert({**msgspec.structs.asdict(new), **named}, Terms, from_attributes=True)
+    if made != of_day:
+        _check_day(reads.cited_until(tx, program_id), new.valid_from)
+        _check_zone(others, new.zone)
+        store.put_terms(tx, msgspec.structs.replace(made, valid_until=None), now)
     return made
 
 
-def _check_day(newest: Terms | None, cited_until: date | None, valid_from: date) -> None:
-    if newest is not None and valid_from < newest.valid_from:
-        raise Conflict(f"terms {newest.number} begin on {newest.valid_from}: new ones begin on that day or after it")
+def _check_day(cited_until: date | None, valid_from: date) -> None:
     if cited_until is not None and valid_from < cited_until:
         raise Conflict(
             f"the days before {cited_until} are settled by the terms in force: begin on that day or after it"
         )
+
+
+def _check_zone(others: Sequence[Terms], zone: str) -> None:
+    """Periods of one zone alone follow each other without any hour between, or twice."""
+    if others and others[-1].zone != zone:
+        raise Conflict(f"the days of this program are of {others[-1].zone}: terms that follow keep its zone")
 
 
 def _check(reader: Reader, new: NewTerms) -> None:

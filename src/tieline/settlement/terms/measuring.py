@@ -11,16 +11,18 @@ from tieline.settlement.baseline.days import holidays_of
 from tieline.settlement.baseline.markets import CAISO_10_IN_10, RULES
 from tieline.settlement.baseline.rules import Rule
 from tieline.settlement.terms import reads
-from tieline.settlement.terms.model import Export, Terms
+from tieline.settlement.terms.model import Export, Holidays, Terms
 
 
 class Measuring(msgspec.Struct, frozen=True):
-    """The rule of the baseline, the holidays it knows, what of export, and how much of an event may be a gap."""
+    """The rule of the baseline, the holidays it knows (`named` by the terms), what of export, and how much of an event
+    may be a gap."""
 
     rule: Rule = CAISO_10_IN_10
     holidays: Collection[date] = frozenset()
     export: Export = Export.NET
     most_gap: Decimal = Decimal(1)
+    named: Holidays = Holidays()
 
 
 def measuring(reader: Reader, program_id: str, start_at: datetime) -> Measuring:
@@ -28,7 +30,8 @@ def measuring(reader: Reader, program_id: str, start_at: datetime) -> Measuring:
     terms = reads.in_force(reader, program_id, start_at)
     if terms is None:
         return Measuring()
-    return Measuring(RULES[terms.baseline], holidays(terms, start_at.year), terms.export, terms.most_gap)
+    known = holidays(terms, start_at.year)
+    return Measuring(RULES[terms.baseline], known, terms.export, terms.most_gap, terms.holidays)
 
 
 def holidays(terms: Terms, year: int) -> frozenset[date]:

@@ -113,7 +113,7 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events; 1 where there was none. Without steps the factor is that share, at most 1."""
 
     price_per_kw_month: Price
-    steps: tuple[Step, ...] = ()
+    steps: Annotated[tuple[Step, ...], msgspec.Meta(max_length=100)] = ()
 
     def __post_init__(self) -> None:
         bounded("capacity: price_per_kw_month", self.price_per_kw_month, NONE)
@@ -138,7 +138,7 @@ class Penalty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    name: Annotated[str, msgspec.Meta(pattern=r"^\w", max_length=64)]  # no formula, for a spreadsheet
     rate: Share
 
     def __post_init__(self) -> None:
@@ -158,7 +158,7 @@ class Holidays(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     country: Annotated[str, msgspec.Meta(max_length=2)] = ""
     subdivision: Annotated[str, msgspec.Meta(max_length=6)] = ""
-    also: tuple[date, ...] = ()
+    also: Annotated[tuple[date, ...], msgspec.Meta(max_length=1000)] = ()
 
 
 class NewTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -196,7 +196,7 @@ class NewTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Terms(NewTerms, frozen=True, kw_only=True):
-    """The n-th terms of a program; they hold until those that begin after them."""
+    """The n-th terms that a program was given; they hold until those that begin after them."""
 
     program_id: Id
     number: int

@@ -16,8 +16,8 @@ from tieline.settlement.terms.store import commitment, terms
 
 
 def of_program(reader: Reader, program_id: str) -> list[Terms]:
-    """The first ones first, each with the day on which those after it begin."""
-    query = sa.select(terms.c.body).where(terms.c.program_id == program_id).order_by(terms.c.number)
+    """In order of the day on which they begin, each with that of those after it."""
+    query = sa.select(terms.c.body).where(terms.c.program_id == program_id).order_by(terms.c.valid_from)
     found: Sequence[Terms] = reader.execute(query).scalars().all()
     after = [*found[1:], None]
     return [

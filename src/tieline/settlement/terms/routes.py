@@ -23,17 +23,17 @@ class Kept(msgspec.Struct, frozen=True):
 
 @put("/v1/programs/{program_id:str}/terms")
 async def put_terms(program_id: FromPath[str], data: JSONBody[NewTerms], rows: WithRows, clock: WithClock) -> Terms:
-    """New terms from a day on; those before end there. What a run was made by stays as it is."""
+    """Terms from a day on, until the next begin; those before end there. What a run was made by stays as it is."""
     now = clock.now()
     return await rows.transaction(lambda tx: actions.put(tx, program_id, data, now))
 
 
 @get("/v1/programs/{program_id:str}/terms")
 async def list_terms(program_id: FromPath[str], rows: WithRows) -> Page[Terms]:
-    """All there ever were, the newest first, each with the days that it holds for."""
+    """All there are, the latest first, each with the days that it holds for."""
 
     def work(reader: Reader) -> list[Terms]:
-        dispatch.the_program(reader, program_id)
+        dispatch.the_program(reader, program_id, deleted=True)
         return reads.of_program(reader, program_id)
 
     return Page((await rows.read(work))[::-1])
@@ -66,6 +66,7 @@ async def list_commitments(
     cursor: Cursor = None,
 ) -> Page[Commitment] | Response[bytes]:
     """All that were ever kept, in order of VEN, day and when; as text/csv all of them at once."""
+    await rows.read(lambda reader: dispatch.the_program(reader, program_id, deleted=True))
     if wants_csv(request):
         found = await rows.read(lambda reader: reads.commitments(reader, program_id))
         header = Commitment.__struct_fields__

@@ -31,7 +31,7 @@ from tieline.ven.agent.schedule import Schedule
 from tieline.ven.agent.secrets import read_secret
 from tieline.ven.agent.store import PREMISES, Energy, Store
 from tieline.ven.agent.switchboard import Switchboard
-from tieline.ven.agent.timekeeping import GuidedClock
+from tieline.ven.agent.timekeeping import GuidedClock, going_on
 from tieline.ven.agent.uplink import Uplink
 from tieline.ven.serving import Server
 from tieline.ven.session import AGENT
@@ -50,7 +50,7 @@ async def run(site: Site, folder: Path, clock: Clock | None = None) -> None:
 
     Raises `Refused` for what can never run, `Unready` when the data folder or the page's port is another's.
     """
-    guided = GuidedClock(clock or RatedClock())
+    guided = GuidedClock(clock or RatedClock(wall=going_on()))
     async with contextlib.AsyncExitStack() as open_:
         data = open_.enter_context(folders.held(folder / site.platform.data))
         store = Store(data / folders.READINGS, days=site.store.days, mib=site.store.mib)

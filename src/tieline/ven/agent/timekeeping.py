@@ -8,6 +8,8 @@ know the time, as after a day without power, does what it is asked when it is as
 """
 
 import logging
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from tieline.base.time import Clock
@@ -16,6 +18,25 @@ log = logging.getLogger(__name__)
 
 TOLERANCE = timedelta(seconds=2)
 """A message is on its way for a while."""
+STEP_S = 1.0
+"""A clock that leaps by more was set."""
+
+
+def going_on(
+    wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic
+) -> Callable[[], float]:
+    """This machine's time, which may be set forward; set back, it goes on as before, until the platform tells its own:
+    a clock that stood until then would let nothing end."""
+    began = seen = wall() - steady()
+
+    def now() -> float:
+        nonlocal began, seen
+        found = wall() - steady()
+        if abs(found - seen) > STEP_S:
+            began, seen = began + max(found - seen, 0.0), found
+        return began + steady()
+
+    return now
 
 
 class GuidedClock:
