@@ -53,7 +53,7 @@ class Vtn:
 
     def token(self, who: Credentials) -> str:
         form = {"grant_type": "client_credentials"}
-        answer = httpx.post(f"{self.url()}/auth/token", data=form, auth=(who.client_id, who.secret), timeout=20)
+        answer = httpx.post(f"{self.url()}/auth/token", data=form, auth=(who.client_id, who.secret), timeout=60)
         assert answer.status_code == 200, answer.text
         token: str = answer.json()["access_token"]
         return token

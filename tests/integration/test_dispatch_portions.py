@@ -44,7 +44,7 @@ async def test_what_is_said_is_committed_and_each_is_told_once(floor: Floor) -> 
         await floor._speak(messages)
 
     await Dispatcher(floor.rows, floor.clock, speak, floor._measure, POLICY).step()
-    assert portions == [3, 3, 3, 1]
+    assert sorted(portions) == [1, 3, 3, 3]  # whichever is said first
     assert sorted(ven_id for ven_id, _ in floor.spoken) == sorted(ven_id for ven_id, _ in floor.draws)
 
 

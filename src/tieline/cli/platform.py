@@ -64,8 +64,8 @@ def up(
 @click.command()
 @click.argument("parts", nargs=-1, required=True, metavar="PART…")
 def run(parts: tuple[str, ...]) -> None:
-    """Run chosen parts in a process of their own. Each is of api, telemetry, dispatch and settlement; others may
-    run on the same settings."""
+    """Run chosen parts in a process of their own. Each is of api, telemetry, forecasts, dispatch, settlement and vtn;
+    others may run on the same settings."""
     from tieline import app, settings
 
     chosen = settings.load()
