@@ -36,6 +36,7 @@ from tieline.dispatch.measuring import EARLIER, REMEMBERED, HeldSpan, metered
 from tieline.dispatch.metered import Giving, Metered
 from tieline.dispatch.model import HELD, NewEvent, NewProgram, Policy, parse_command_id
 from tieline.dispatch.planning import LoadNow
+from tieline.dispatch.told import Delivery
 from tieline.ports import Transaction
 from tieline.registry.model import Kind
 from tieline.sim.homes import Held, warmed_up
@@ -295,7 +296,7 @@ async def answers(vens: int) -> None:
             await _publish(rows, clock, MIDNIGHT + timedelta(minutes=1), 1e6)
             event = await reads.event(rows, "hour")
             called = [Called(f"home-{n:05}", "ev", 5.0, 0.0, 5.0, 30, MIDNIGHT) for n in range(vens)]
-            seen = Look(MIDNIGHT, 1e6, 0.0, 0.0, 5.0 * vens, 0, [], Decision(called))
+            seen = Look(Delivery(MIDNIGHT, 1e6, 0.0, 0.0, 5.0 * vens, 0), [], Decision(called))
             began = time.perf_counter()
             await rows.transaction(lambda tx: actions.hold(tx, event, seen))
             planned = time.perf_counter()

@@ -113,7 +113,7 @@ class World:
 
     async def answer(self, event_id: str, ven_id: str, op: str, answer: Answer = Answer.ACCEPTED) -> None:
         now = self.clock.now()
-        call = await self.rows.read(lambda reader: dispatch_reads.find_call(reader, event_id, ven_id))
+        call = await self.rows.read(lambda reader: dispatch_reads.calls_to(reader, event_id, [ven_id]).get(ven_id))
         ack = Ack(call.command_id if call else command_id(event_id, ven_id, op), answer, now)
         await self.rows.transaction(lambda tx: dispatch.hear(tx, event_id, ven_id, Op(op), ack, now, Policy()))
 

@@ -57,7 +57,7 @@ async def test_what_was_in_flight_goes_on_and_is_given_back(tmp_path: Path) -> N
     async with SqliteRows(tmp_path / "rows.sqlite", clock) as rows:
         await rows.migrate()
         floor = Floor(rows, clock, homes=2)
-        call = await rows.read(lambda reader: reads.find_call(reader, "hot", "home-01"))
+        call = await rows.read(lambda reader: reads.calls_to(reader, "hot", ["home-01"]).get("home-01"))
         assert call is not None
         assert (call.command_id, set(call.loads), call.end_at) == ("hot:home-01:event", {"ev"}, ENDS)
         await floor.answer("home-01", Ack("hot:home-01:event", Answer.ACCEPTED, clock.now()))

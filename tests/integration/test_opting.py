@@ -106,7 +106,7 @@ async def test_who_opts_out_after_the_end_before_it_comes_back_is_given_back(flo
     await floor.pass_time(15 * 60)
     states = {row.ven_id: row.state for row in await floor.ledger(event_id)}
     assert (states.pop(ven_id), set(states.values())) == (RowState.METERED, {RowState.RESTORED})
-    call = await floor.rows.read(lambda reader: reads.find_call(reader, event_id, ven_id))
+    call = await floor.rows.read(lambda reader: reads.calls_to(reader, event_id, [ven_id]).get(ven_id))
     assert call
     await floor.answer(ven_id, Ack(call.command_id, Answer.OPTED_OUT, floor.clock.now(), "I am back"))
     await floor.pass_time(30)

@@ -27,7 +27,7 @@ from tieline.dispatch.model import (
 )
 from tieline.dispatch.opting import leave, opt_out
 from tieline.dispatch.store import Vens
-from tieline.dispatch.told import Delivery, PlanTold, packed
+from tieline.dispatch.told import PlanTold, packed
 from tieline.ports import Transaction
 
 __all__ = [
@@ -57,16 +57,15 @@ def hold(tx: Transaction, event: Event, look: Look) -> bool:
     _see(tx, event, look)
     decided = look.decision
     if decided.released:
-        _release(tx, event.event_id, decided.released, look.at)
+        _release(tx, event.event_id, decided.released, look.seen.at)
     if decided.called:
-        _call(tx, event, decided, look.at)
+        _call(tx, event, decided, look.seen.at)
     first = current.planned_at is None
-    store.set_event(tx, event.event_id, looked_at=look.at, **({"planned_at": look.at} if first else {}))
+    store.set_event(tx, event.event_id, looked_at=look.seen.at, **({"planned_at": look.seen.at} if first else {}))
     if first or decided.called or decided.released:
         _tell_plan(tx, event, look)
-    if look.at >= event.start_at:
-        seen = Delivery(look.at, look.target_kw, look.delivered_kw, look.expected_kw, look.headroom_kw, look.held)
-        store.put_delivery(tx, event.event_id, seen)
+    if look.seen.at >= event.start_at:
+        store.put_delivery(tx, event.event_id, look.seen)
     tell(tx, event.event_id, "planned" if first else "replanned" if decided.called else "progress")
     return True
 
@@ -76,7 +75,16 @@ def _see(tx: Transaction, event: Event, look: Look) -> None:
     shown = [one.row for one in look.given if one.shown and one.row.state is RowState.ACTING]
     for resource_id, vens in _by_resource((row.ven_id, row.resource_id) for row in shown).items():
         where = store.of_loads([resource_id])
-        move(tx, event.event_id, vens, [RowState.ACTING], RowState.METERED, look.at, where=where, metered_at=look.at)
+        move(
+            tx,
+            event.event_id,
+            vens,
+            [RowState.ACTING],
+            RowState.METERED,
+            look.seen.at,
+            where=where,
+            metered_at=look.seen.at,
+        )
     seen = {(one.row.ven_id, one.row.resource_id): round(one.kw, 3) for one in look.given if _is_news(one.row, one.kw)}
     store.set_delivered(tx, event.event_id, seen)
 
@@ -126,10 +134,10 @@ def _call(tx: Transaction, event: Event, decided: Decision, now: datetime) -> No
 def _tell_plan(tx: Transaction, event: Event, look: Look) -> None:
     made, decided = look.decision.plan, look.decision
     told = PlanTold(
-        at=look.at,
-        target_kw=look.target_kw,
-        expected_kw=look.expected_kw,
-        headroom_kw=look.headroom_kw,
+        at=look.seen.at,
+        target_kw=look.seen.target_kw,
+        expected_kw=look.seen.expected_kw,
+        headroom_kw=look.seen.headroom_kw,
         called_kw=made.kw if made else 0.0,
         called=len(decided.called),
         released=len(decided.released),

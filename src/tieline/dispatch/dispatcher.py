@@ -26,6 +26,7 @@ from tieline.dispatch.measuring import PAYBACK, REMEMBERED, HeldSpan
 from tieline.dispatch.metered import Metered
 from tieline.dispatch.model import HELD, OPEN, Event, EventState, Policy, RowState, VenCall
 from tieline.dispatch.returning import returns
+from tieline.dispatch.told import Delivery
 from tieline.ports import Log, Rows
 from tieline.wires.mqtt.codec import encode
 from tieline.wires.mqtt.messages import COMMAND, topic
@@ -56,7 +57,7 @@ class Dispatcher:
         self._speak = speak
         self._measure = measure
         self._policy = policy
-        self._seen: dict[str, Look] = {}  # for the metrics
+        self._seen: dict[str, Delivery] = {}  # for the metrics
         self._measured_at = EPOCH
         self._told = asyncio.Event()
 
@@ -150,20 +151,20 @@ class Dispatcher:
                 raise failed
 
     def _measure_up(self, active: Collection[str]) -> None:
-        self._seen = {event_id: found for event_id, found in self._seen.items() if event_id in active}
-        metrics.DISPATCH_DELIVERED.set(sum(found.delivered_kw for found in self._seen.values()))
-        short = (max(0.0, found.target_kw - found.delivered_kw) for found in self._seen.values())
+        self._seen = {event_id: seen for event_id, seen in self._seen.items() if event_id in active}
+        metrics.DISPATCH_DELIVERED.set(sum(seen.delivered_kw for seen in self._seen.values()))
+        short = (max(0.0, seen.target_kw - seen.delivered_kw) for seen in self._seen.values())
         metrics.DISPATCH_SHORTFALL.set(sum(short))
 
     def _tell(self, event: Event, found: Look) -> None:
-        self._seen[event.event_id] = found
+        seen = self._seen[event.event_id] = found.seen
         log.debug(
             "looked",
             event_id=event.event_id,
-            target_kw=round(found.target_kw, 1),
-            delivered_kw=round(found.delivered_kw, 1),
-            expected_kw=round(found.expected_kw, 1),
-            headroom_kw=round(found.headroom_kw, 1),
+            target_kw=round(seen.target_kw, 1),
+            delivered_kw=round(seen.delivered_kw, 1),
+            expected_kw=round(seen.expected_kw, 1),
+            headroom_kw=round(seen.headroom_kw, 1),
             called=len(found.decision.called),
             released=len(found.decision.released),
         )

@@ -33,6 +33,7 @@ from tieline.dispatch.planning import (
     plan,
     release,
 )
+from tieline.dispatch.told import Delivery
 from tieline.wires.mqtt.messages import Answer
 
 AHEAD = 1.0
@@ -86,15 +87,9 @@ class Decision:
 
 @dataclass(frozen=True)
 class Look:
-    """What one look at an event found, in kW: asked, given up as metered, expected a moment later, and what could be
-    called beyond that; and what follows from it."""
+    """What one look at an event found, in all and by row, and what follows from it."""
 
-    at: datetime
-    target_kw: float
-    delivered_kw: float
-    expected_kw: float
-    headroom_kw: float
-    held: int
+    seen: Delivery
     given: Sequence[Given]
     decision: Decision
 
@@ -126,16 +121,15 @@ def look(event: Event, ledger: Sequence[LedgerRow], circle: Circle, metered: Met
         decision = Decision(called=_called(made, free, metered, ledger), plan=made, explained=why)
     elif -missing > SLOW * ignored:
         decision = Decision(released=_released(-missing, giving, soon))
-    return Look(
+    seen = Delivery(
         at=now,
         target_kw=event.target_at(now),
         delivered_kw=sum(one.kw for one in given),
         expected_kw=expected,
         headroom_kw=float(free.kw[free.kw >= LEAST_KW].sum()),
         held=sum(row.state in HELD for row in ledger),
-        given=given,
-        decision=decision,
     )
+    return Look(seen, given, decision)
 
 
 def _circumstances(ledger: Sequence[LedgerRow], circle: Circle, policy: Policy, now: datetime) -> Circumstances:

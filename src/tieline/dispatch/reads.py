@@ -110,13 +110,8 @@ def rows_of(reader: Reader, event_id: str, ven_id: str) -> list[LedgerRow]:
     return structs(LedgerRow, reader.execute(query))
 
 
-def find_call(reader: Reader, event_id: str, ven_id: str) -> VenCall | None:
-    """The last command of an event to a VEN."""
-    return calls_to(reader, event_id, [ven_id]).get(ven_id)
-
-
 def calls_to(reader: Reader, event_id: str, ven_ids: Collection[str]) -> dict[str, VenCall]:
-    """The same of many, by VEN."""
+    """The last command of an event to each of these VENs."""
     found: dict[str, VenCall] = {}
     for some in _portions(ven_ids):
         query = sa.select(call).where(call.c.event_id == event_id, call.c.ven_id.in_(some))

@@ -207,7 +207,7 @@ def _asked_until(row: LedgerRow, until: datetime) -> datetime:
 
 
 def canonical(thing: msgspec.Struct) -> bytes:
-    """JSON with sorted keys and no spaces, in the same bytes wherever it is made."""
+    """JSON without spaces, fields as declared, keys of dicts sorted: the same bytes wherever it is made."""
     return msgspec.json.encode(thing, order="deterministic")
 
 

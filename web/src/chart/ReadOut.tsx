@@ -1,5 +1,6 @@
 // The chart's legend, which is also its read-out: the values under the cursor, else the latest.
 import { fullDay, iso, quantity, seconds } from "../format";
+import { Figure } from "../parts/Figure";
 import { standing, type Columns } from "./powerColumns";
 
 interface Props {
@@ -31,10 +32,10 @@ export function ReadOut({ columns, index, zone, step }: Props) {
           {at === null ? "–" : `${fullDay(at, zone)}, ${seconds(at, zone)}`}
         </dd>
       </div>
-      <Value name="Used" mark="used" kw={used} />
-      <Value name="Baseline" mark="baseline" kw={baseline} />
-      <Value name="Target" mark="target" kw={target} />
-      <Value name="Delivered" mark="shed" kw={delivered} />
+      <Figure name="Used" mark="used" value={used} unit="kW" told={quantity} />
+      <Figure name="Baseline" mark="baseline" value={baseline} unit="kW" told={quantity} />
+      <Figure name="Target" mark="target" value={target} unit="kW" told={quantity} />
+      <Figure name="Delivered" mark="shed" value={delivered} unit="kW" told={quantity} />
       <div>
         <dt title="Without events. Nine times in ten what comes lies within the band.">
           <i className="line forecast" aria-hidden="true" />
@@ -45,19 +46,5 @@ export function ReadOut({ columns, index, zone, step }: Props) {
         </dd>
       </div>
     </dl>
-  );
-}
-
-function Value({ name, mark, kw }: { name: string; mark: string; kw: number | null | undefined }) {
-  return (
-    <div>
-      <dt>
-        <i className={`line ${mark}`} aria-hidden="true" />
-        {name}
-      </dt>
-      <dd>
-        {quantity(kw)} {kw != null && <span className="unit">kW</span>}
-      </dd>
-    </div>
   );
 }

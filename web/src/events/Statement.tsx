@@ -4,6 +4,7 @@ import type { GridEvent, Page, Statement, StatementLine, StatementSummary } from
 import { Problem, saveCsv } from "../client";
 import { count, duration, hundredths, ratio } from "../format";
 import { useLoad } from "../load";
+import { Figure } from "../parts/Figure";
 import { Icon } from "../parts/Icon";
 import { Copy, Empty, ProblemNote } from "../parts/Notes";
 import { Table, type Column } from "../parts/Table";
@@ -59,10 +60,10 @@ function Figures({ s }: { s: StatementSummary }) {
   return (
     <div className="statement-figures">
       <dl>
-        <Sum name="Baseline" mark="baseline" kwh={s.baseline_kwh} />
-        <Sum name="Used" mark="used" kwh={s.used_kwh} />
-        <Sum name="Delivered" mark="shed" kwh={s.delivered_kwh} />
-        <Sum name="Target" mark="target" kwh={s.target_kwh} />
+        <Figure name="Baseline" mark="baseline" value={s.baseline_kwh} unit="kWh" />
+        <Figure name="Used" mark="used" value={s.used_kwh} unit="kWh" />
+        <Figure name="Delivered" mark="shed" value={s.delivered_kwh} unit="kWh" />
+        <Figure name="Target" mark="target" value={s.target_kwh} unit="kWh" />
       </dl>
       <div className="verdict">
         <p>
@@ -74,20 +75,6 @@ function Figures({ s }: { s: StatementSummary }) {
           <i className="mark" style={{ left: "80%" }} />
         </div>
       </div>
-    </div>
-  );
-}
-
-function Sum({ name, mark, kwh }: { name: string; mark: string; kwh: number }) {
-  return (
-    <div>
-      <dt>
-        <i className={`line ${mark}`} aria-hidden="true" />
-        {name}
-      </dt>
-      <dd>
-        {hundredths(kwh)} <span className="unit">kWh</span>
-      </dd>
     </div>
   );
 }

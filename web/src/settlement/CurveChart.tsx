@@ -4,6 +4,7 @@ import type uPlot from "uplot";
 import { inZone, lonePoints, steps, timeAxis, valueAxis } from "../chart/axes";
 import { Plot, type Shape } from "../chart/Plot";
 import { fullDay, hundredths, time } from "../format";
+import { Figure } from "../parts/Figure";
 import { colour } from "../theme";
 import type { Curve } from "./curve";
 
@@ -30,9 +31,9 @@ export function CurveChart({ curve, zone, label }: { curve: Curve; zone: string;
             {fullDay(at, zone)}, {time(at, zone)}
           </dd>
         </div>
-        <Value name="Load" mark="used" kw={load} />
-        <Value name="Baseline" mark="baseline" kw={baseline} />
-        <Value name="Delivered" mark="shed" kw={load != null && baseline != null ? baseline - load : null} />
+        <Figure name="Load" mark="used" value={load} unit="kW" />
+        <Figure name="Baseline" mark="baseline" value={baseline} unit="kW" />
+        <Figure name="Delivered" mark="shed" value={load != null && baseline != null ? baseline - load : null} unit="kW" />
         <div>
           <dt title="The least and the most that the days behind the baseline drew then">
             <i className="line spread" aria-hidden="true" />
@@ -52,20 +53,6 @@ export function CurveChart({ curve, zone, label }: { curve: Curve; zone: string;
         onCursor={setCursor}
       />
     </>
-  );
-}
-
-function Value({ name, mark, kw }: { name: string; mark: string; kw: number | null | undefined }) {
-  return (
-    <div>
-      <dt>
-        <i className={`line ${mark}`} aria-hidden="true" />
-        {name}
-      </dt>
-      <dd>
-        {hundredths(kw)} {kw != null && <span className="unit">kW</span>}
-      </dd>
-    </div>
   );
 }
 

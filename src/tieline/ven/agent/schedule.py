@@ -76,10 +76,6 @@ class Schedule(Control):
 
     # --- the owner ----------------------------------------------------------------------------------------------------
 
-    def is_out(self, now: datetime, resource_id: str | None = None) -> bool:
-        """Whether the owner opted out of everything; or with that load."""
-        return any(one.covers(now, resource_id) for one in self.standing)
-
     def free_s(self, now: datetime, resource_id: str) -> float | None:
         """For how many seconds more that load may be held by his word; None: as long as it likes."""
         concerned = [one for one in self.standing if one.resource_id in (None, resource_id) and one.until_at > now]
