@@ -51,7 +51,7 @@ def said(vtn: Vtn, target: bytes, method: bytes = b"GET", *, token: str = "", mo
 
 
 def spoken(vtn: Vtn, request: bytes, *, that_is_all: bool = False) -> bytes:
-    with socket.create_connection(("127.0.0.1", vtn.platform.http_port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", vtn.platform.http_port), timeout=60) as line:
         line.sendall(request)
         if that_is_all:
             line.shutdown(socket.SHUT_WR)
@@ -186,7 +186,7 @@ def test_who_sends_slowly_holds_nobody_up(vtn: Vtn, sample: Sample) -> None:
     head = f"POST /openadr3/{sample.dialect}/programs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n".encode()
     with contextlib.ExitStack() as lines:
         for _ in range(100):
-            line = lines.enter_context(socket.create_connection(("127.0.0.1", vtn.platform.http_port), timeout=20))
+            line = lines.enter_context(socket.create_connection(("127.0.0.1", vtn.platform.http_port), timeout=60))
             line.sendall(head + b"\r\n{")
         for _ in range(20):
             assert sample.bl.get("programs").status_code == 200
@@ -200,7 +200,7 @@ def test_who_hangs_up_in_the_middle_leaves_nothing(vtn: Vtn, sample: Sample) -> 
     token = vtn.token(vtn.usual("bl"))
     head = f"POST /openadr3/{sample.dialect}/programs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
     for _ in range(20):
-        with socket.create_connection(("127.0.0.1", vtn.platform.http_port), timeout=20) as line:
+        with socket.create_connection(("127.0.0.1", vtn.platform.http_port), timeout=60) as line:
             line.sendall(head.encode() + f"Content-Length: {len(body) + 1}\r\n\r\n".encode() + body)
     assert name not in {one["programName"] for one in everything(sample.bl, "programs")}
 

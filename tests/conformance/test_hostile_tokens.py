@@ -60,7 +60,7 @@ def forge(vtn: Vtn) -> Forge:
 
 
 def _keys(vtn: Vtn) -> list[dict[str, Any]]:
-    keys: list[dict[str, Any]] = httpx.get(f"{vtn.platform.url}/.well-known/jwks.json", timeout=20).json()["keys"]
+    keys: list[dict[str, Any]] = httpx.get(f"{vtn.platform.url}/.well-known/jwks.json", timeout=60).json()["keys"]
     return keys
 
 

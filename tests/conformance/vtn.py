@@ -65,7 +65,7 @@ class Vtn:
 
     def anyone(self, dialect: Dialect = "3.1.0", **headers: str) -> httpx.Client:
         """HTTP as whoever bears these headers."""
-        self._opened.append(httpx.Client(base_url=self.url(dialect), headers=headers, timeout=30))
+        self._opened.append(httpx.Client(base_url=self.url(dialect), headers=headers, timeout=60))
         return self._opened[-1]
 
     def failures(self) -> list[str]:

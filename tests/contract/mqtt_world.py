@@ -76,14 +76,14 @@ class Broker:
 
     async def violated(self, text: str) -> str:
         """The line of the server's log that says so."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             while not (found := [line for line in self.violations if text in line]):
                 await asyncio.sleep(0.05)
         return found[0]
 
     async def answers(self) -> None:
         """Until whoever comes is answered, after a crash."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while not self.line.is_connected:
                 await asyncio.sleep(0.02)
             await self.line.flush()
@@ -127,7 +127,7 @@ class Broker:
     ) -> aiomqtt.Client:
         where = self.server.mqtt_host, self.server.mqtt_port
         return aiomqtt.Client(
-            *where, username=user, password=password, identifier=mqtt_id, tls_context=context, timeout=5
+            *where, username=user, password=password, identifier=mqtt_id, tls_context=context, timeout=60
         )
 
     async def shakes_hands(self, context: ssl.SSLContext, name: str) -> str | None:
@@ -144,7 +144,7 @@ class Broker:
     async def alert(self, context: ssl.SSLContext) -> str:
         """With which the server ends the handshake. It is heard afterwards: in TLS 1.3 the client is done before."""
         where = self.server.mqtt_host, self.server.mqtt_port
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             reader, writer = await asyncio.open_connection(*where, ssl=context)
             with pytest.raises(ssl.SSLError) as told:
                 await reader.read()
@@ -197,6 +197,6 @@ async def hears(client: aiomqtt.Client, topic: str) -> bool:
 
 
 async def heard(client: aiomqtt.Client) -> tuple[str, object]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         message = await anext(aiter(client.messages))
     return str(message.topic), message.payload

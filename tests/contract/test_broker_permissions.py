@@ -54,7 +54,7 @@ class Door:
             username=user,
             password=password or SECRETS.get(user, "?"),
             identifier=client_id or user,
-            timeout=20,
+            timeout=60,
         )
 
     async def violated(self, count: int) -> None:
@@ -91,7 +91,7 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
 
 
 async def heard(device: aiomqtt.Client) -> tuple[str, bytes, bool]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         message = await anext(aiter(device.messages))
     assert isinstance(message.payload, bytes)
     return str(message.topic), message.payload, message.retain

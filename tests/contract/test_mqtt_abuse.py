@@ -193,12 +193,12 @@ async def test_on_a_cluster_each_is_found_where_it_is(nats_cluster: NatsCluster)
     async with contextlib.AsyncExitStack() as stack:
         devices = [
             await stack.enter_async_context(
-                aiomqtt.Client("127.0.0.1", node.mqtt_port, identifier=name, username=name, password="x", timeout=10)
+                aiomqtt.Client("127.0.0.1", node.mqtt_port, identifier=name, username=name, password="x", timeout=60)
             )
             for name, node in zip(("sessions-1", "sessions-2", "sessions-3"), nats_cluster.nodes, strict=True)
         ]
         found: list[Session] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while len(found) < 3:
                 found = [one async for page in sessions.all() for one in page if "sessions-" in one.label]
         assert len({one.server for one in found}) == 3

@@ -68,7 +68,7 @@ class Home:
 async def assert_nothing_lost_nothing_twice(platform: Platform, homes: list[Home]) -> None:
     """What the broker confirmed to the homes is what /v1 serves: each reading, once, with its value."""
     for home in homes:
-        await asyncio.wait_for(home.drained(), 60)
+        await asyncio.wait_for(home.drained(), 90)
     for home in homes:
         confirmed, found = dict(home.confirmed), list[tuple[datetime, float]]()
         for _ in range(150):

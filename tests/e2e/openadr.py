@@ -34,7 +34,7 @@ async def let_in(platform: Platform, client_id: str, role: str) -> AsyncIterator
     added = await asyncio.to_thread(platform.run, *add)
     assert added.returncode == 0, added.stderr
     secret = json.loads(added.stdout)["client_secret"]
-    async with httpx.AsyncClient(base_url=f"{platform.url}/openadr3/{VERSION}/", timeout=20) as http:
+    async with httpx.AsyncClient(base_url=f"{platform.url}/openadr3/{VERSION}/", timeout=60) as http:
         form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
         token = await http.post("auth/token", data=form)
         assert token.status_code == 200, token.text

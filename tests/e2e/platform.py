@@ -29,7 +29,7 @@ class Platform:
         self._settings = {"clock_speed": speed, **settings}
         self.process: subprocess.Popen[bytes] | None = None
         self.others: list[subprocess.Popen[bytes]] = []
-        self._http = httpx.Client(base_url=self.url, timeout=20)
+        self._http = httpx.Client(base_url=self.url, timeout=60)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -94,7 +94,7 @@ class Platform:
             other.terminate()
         try:
             for other in self.others:
-                other.wait(timeout=20)
+                other.wait(timeout=60)
             self.stop()
         finally:
             for one in (*self.others, self.process):
@@ -108,7 +108,7 @@ class Platform:
         if self.process is None or self.process.poll() is not None:
             return -1 if self.process is None else self.process.returncode
         self.process.terminate()
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=60)
 
     def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """One command of the command line, against this platform."""

@@ -23,7 +23,7 @@ async def living(platform: Platform, homes: int = HOMES) -> AsyncIterator[list[H
         home.remember(days=14)
     tasks = [asyncio.create_task(home.live()) for home in made]
     try:
-        await asyncio.wait_for(asyncio.gather(*(home.session.connected.wait() for home in made)), 20)
+        await asyncio.wait_for(asyncio.gather(*(home.session.connected.wait() for home in made)), 90)
         await until(lambda: platform.get("/v1/fleet")["controllable_kw"] >= homes * HEATER_KW, "the fleet is live")
         yield made
     finally:

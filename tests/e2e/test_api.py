@@ -153,7 +153,7 @@ def _listen(platform: Platform, act: Callable[[], Any], last: str = "", number: 
     """(id, data) of the next `number` events; `act` is done once the stream is open."""
     heard: list[tuple[str, Any]] = []
     headers, acting = ({"last-event-id": last} if last else {}), None
-    with httpx.stream("GET", f"{platform.url}/v1/live", headers=headers, timeout=30) as stream:
+    with httpx.stream("GET", f"{platform.url}/v1/live", headers=headers, timeout=60) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         kind = mark = ""
         for line in stream.iter_lines():

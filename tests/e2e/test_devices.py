@@ -26,7 +26,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 def door(platform: Platform, ven_id: str, secret: str, client_id: str | None = None) -> aiomqtt.Client:
     return aiomqtt.Client(
-        "127.0.0.1", platform.mqtt_port, username=ven_id, password=secret, identifier=client_id or ven_id, timeout=5
+        "127.0.0.1", platform.mqtt_port, username=ven_id, password=secret, identifier=client_id or ven_id, timeout=60
     )
 
 
@@ -144,7 +144,7 @@ async def test_a_device_cannot_speak_for_another_or_to_the_platforms_insides(pla
 async def test_telemetry_of_a_ven_nobody_registered_is_refused_and_never_registers_it(platform: Platform) -> None:
     """Only the platform's own user could even say it: a device of no VEN is not let in."""
     password = (platform.folder / "data" / "nats" / "password").read_text()
-    insider = aiomqtt.Client("127.0.0.1", platform.mqtt_port, username="tieline", password=password, timeout=5)
+    insider = aiomqtt.Client("127.0.0.1", platform.mqtt_port, username="tieline", password=password, timeout=60)
     async with insider as client:
         await client.publish("oadr/meter/ghost", meter(datetime.now(UTC), 1.0), qos=1)
     letters = platform.eventually(lambda: _letters(platform, "ghost", 1), "the dead letter")

@@ -66,7 +66,7 @@ async def test_a_full_disk_is_said_and_what_was_confirmed_is_there_afterwards(sm
     home = Home(small_disk, "home-1", small_disk.register("home-1"))
     living = asyncio.create_task(home.live(0.1))
     try:
-        await asyncio.wait_for(home.session.connected.wait(), 20)
+        await asyncio.wait_for(home.session.connected.wait(), 90)
         await asyncio.sleep(2)
         small_disk.full.touch()
         await _until(small_disk.full.with_suffix(".done").exists)

@@ -50,7 +50,7 @@ def _enrolled(platform: Platform, tmp_path: Path, row: dict[str, str]) -> Certif
 
 async def certified(platform: Platform, device: Certificates) -> aiomqtt.Client:
     context, ven_id = await device.context(), device.enrolment.ven_id
-    return aiomqtt.Client("127.0.0.1", platform.mqtt_port, identifier=ven_id, tls_context=context, timeout=10)
+    return aiomqtt.Client("127.0.0.1", platform.mqtt_port, identifier=ven_id, tls_context=context, timeout=60)
 
 
 def refused(platform: Platform, reason: str) -> float:
@@ -63,7 +63,7 @@ async def test_from_claim_to_certificate_to_revocation(platforms: Callable[..., 
     at = datetime.now(UTC)
     async with await certified(platform, devices["home-2"]) as unharmed:
         with pytest.raises(aiomqtt.MqttError, match="Disconnected"):  # noqa: PT012  in the midst of its use
-            async with asyncio.timeout(20), await certified(platform, devices["home-1"]) as client:
+            async with asyncio.timeout(90), await certified(platform, devices["home-1"]) as client:
                 await client.publish("oadr/meter/home-1", meter(at, 1.5), qos=1)
                 done = await asyncio.to_thread(platform.run, "device", "revoke", "home-1", "--json")
                 assert json.loads(done.stdout)["revoked_at"]

@@ -59,6 +59,6 @@ async def test_a_stop_is_graceful_and_a_start_goes_on_where_it_was(platforms: Ca
         assert (datetime.now(UTC) - began).total_seconds() < 10
         await asyncio.sleep(1)
         await asyncio.to_thread(platform.start)
-        await asyncio.wait_for(asyncio.gather(*(home.session.connected.wait() for home in homes)), 20)
+        await asyncio.wait_for(asyncio.gather(*(home.session.connected.wait() for home in homes)), 90)
         await asyncio.sleep(1)
         await assert_nothing_lost_nothing_twice(platform, homes)

@@ -107,7 +107,7 @@ def test_it_runs_in_little_memory(agent: subprocess.Popen[bytes], site: Path) ->
         assert time.monotonic() < deadline
         time.sleep(0.2)
         try:
-            waiting = httpx.get(page, timeout=5, trust_env=False).json()["waiting"]
+            waiting = httpx.get(page, timeout=60, trust_env=False).json()["waiting"]
         except httpx.TransportError:
             continue
     assert psutil.Process(agent.pid).memory_info().rss < MOST_MEMORY

@@ -143,7 +143,7 @@ class World:
 async def running(run: Callable[[], Any]) -> AsyncIterator[None]:
     task = asyncio.create_task(run())
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             yield
     finally:
         task.cancel()

@@ -92,7 +92,7 @@ async def running(folder: Path, authorities: Authorities, **chosen: Any) -> Asyn
 async def thrown_out() -> AsyncIterator[None]:
     """What is within is done by who is connected, and is."""
     with pytest.raises(aiomqtt.MqttError, match="Disconnected"):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             yield
 
 

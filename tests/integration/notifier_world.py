@@ -93,7 +93,7 @@ class Office:
 
     async def told(self, *names: str) -> None:
         """Until all that is on the Log has been told."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             await Outbox(self.rows, self.log).relay()
             last = await self.log.last(SUBJECTS)
             assert last is not None
@@ -157,13 +157,13 @@ class Office:
             username=self.server.user,
             password=self.server.password,
             identifier="tieline-test",
-            timeout=20,
+            timeout=60,
         ) as client:
             await client.subscribe(topic, qos=1)
 
             async def heard(count: int, about: str | None = None) -> list[tuple[str, Any]]:
                 found: list[tuple[str, Any]] = []
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(90):
                     while len(found) < count:
                         message = await anext(aiter(client.messages))
                         assert not message.retain

@@ -243,7 +243,7 @@ class Site:
 
 async def until(true: Callable[[], Any], task: asyncio.Task[Any] | None = None) -> None:
     """Fails by a time limit, or as the task does."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         while True:
             found = true()
             if await found if asyncio.iscoroutine(found) else found:

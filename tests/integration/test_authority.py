@@ -218,7 +218,7 @@ async def test_a_device_comes_over_tls_and_is_heard(platform: Platform) -> None:
         session = MqttDoor(client, index).session("cabin", secret, print)
         session.send(METER, Meter([Sample(at=index.now_at, power_kw=1.5)]))
         running = asyncio.create_task(session.run())
-        await asyncio.wait_for(session.drained(), 30)
+        await asyncio.wait_for(session.drained(), 90)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         assert await client.ca() == platform.answer("GET", "/v1/ca.pem").text
@@ -250,13 +250,13 @@ async def test_a_ven_is_notified_over_tls(platform: Platform) -> None:
     async with VtnClient(url, ven, verify=trusting) as vtn, VtnClient(url, business) as bl:
         watch = MqttWatch(vtn, noticed.set, ven_id=lambda: None, program_ids=list)
         watching = asyncio.create_task(watch.run())
-        await asyncio.wait_for(watch.connected.wait(), 30)
+        await asyncio.wait_for(watch.connected.wait(), 90)
         uris = (await vtn.notifiers()).mqtt
         assert uris is not UNSET
         assert uris.uris == (f"mqtts://127.0.0.1:{platform.mqtt_port}",)
         noticed.clear()
         await bl.programs.create(ProgramRequest(program_name="evening"))
-        await asyncio.wait_for(noticed.wait(), 30)
+        await asyncio.wait_for(noticed.wait(), 90)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
 

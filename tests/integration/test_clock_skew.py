@@ -60,7 +60,7 @@ class Skewed(World):
         await device.publish(topic(METER, "home-1"), encode(Meter([Sample(at, 1.5)])), qos=1)
 
     async def said(self, subject: str) -> bytes:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             async for entries in self.log.follow(subject, after=0):
                 return entries[-1].data
         raise AssertionError

@@ -120,7 +120,7 @@ async def test_an_event_is_looked_at_as_soon_as_it_is_published(floor: Floor, mo
         await floor.call(ALL_KW, ahead=30)
         news.said.put_nowait("news.event.progress")  # asks for nothing
         news.said.put_nowait("news.event.published")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             await spoken.wait()
     finally:
         for task in tasks:

@@ -46,7 +46,7 @@ class Street:
         return found[0]
 
     async def until(self, event_id: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while not wanted(row := await self.row(event_id)):
                 await asyncio.sleep(0.02)
         return row

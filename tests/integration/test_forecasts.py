@@ -95,7 +95,7 @@ class World:
         batch = Batch(self.clock.now())
         batch.add(batch.named("home-1.power_kw"), at, kw, Flag.LATE, 1)
         said = await self.log.say("readings.mqtt", msgspec.msgpack.encode(batch))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             while self.tail.position < said or self.history._followed < said:
                 await asyncio.sleep(0.02)
 

@@ -54,7 +54,7 @@ class Door:
             password=password or self.passwords[user],
             identifier=client_id or f"{topics.level(user)}-session",
             clean_session=clean,
-            timeout=20,
+            timeout=60,
         )
 
     async def tell(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
@@ -82,7 +82,7 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
 
 
 async def heard(device: aiomqtt.Client) -> tuple[str, object]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         message = await anext(aiter(device.messages))
     return str(message.topic), message.payload
 

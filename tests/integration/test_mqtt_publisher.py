@@ -32,7 +32,7 @@ async def retained(server: NatsServer, number: int) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     async with device_door(server) as client:
         await client.subscribe("ven/cmd/#", qos=0)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             async for message in client.messages:
                 found[str(message.topic)] = bytes(message.payload)
                 if len(found) == number:

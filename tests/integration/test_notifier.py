@@ -208,7 +208,7 @@ async def test_what_waits_for_a_client_when_it_is_revoked_is_not_delivered(offic
         await office.do(lambda tx, now: identity.revoke_client(tx, "home", now))
         courier = Courier(office.rows, sender, office.clock, subscriptions.bearers, Policy())
         working = asyncio.create_task(courier.run())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while (await office.rows.read(webhooks.backlog)).waiting:
                 await asyncio.sleep(0.02)
         working.cancel()

@@ -83,7 +83,7 @@ class Reception:
             username=who,
             password=self.tokens[who] if who else None,
             identifier=f"{who}-session",
-            timeout=20,
+            timeout=60,
         )
 
 
@@ -259,7 +259,7 @@ async def test_a_ven_is_heard_from_when_it_is_made_until_it_is_another_s(recepti
 
 
 async def _heard(device: aiomqtt.Client) -> tuple[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         message = await anext(aiter(device.messages))
     assert isinstance(message.payload, bytes)
     return str(message.topic), msgspec.json.decode(message.payload)

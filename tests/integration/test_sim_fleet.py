@@ -116,7 +116,7 @@ async def running(platform: Platform, chosen: Options) -> AsyncIterator["asyncio
     stop = asyncio.Event()
     task = asyncio.create_task(fleet.run(chosen, stop=stop, client=platform.client()))
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             yield task
     finally:
         stop.set()
@@ -265,7 +265,7 @@ async def test_a_platform_that_does_not_answer_is_unready(tmp_path: Path, monkey
 async def test_a_signal_stops_it_with_everything_delivered(platform: Platform, tmp_path: Path) -> None:
     chosen = options(tmp_path, history_days=0)
     task = asyncio.create_task(fleet.run(chosen, client=platform.client()))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(90):
         await until(platform, START, 6)
         os.kill(os.getpid(), signal.SIGTERM)
         summary = await task

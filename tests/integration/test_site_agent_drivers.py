@@ -202,7 +202,7 @@ async def broker(nats_server: NatsServer) -> AsyncIterator[aiomqtt.Client]:
 async def running(home: HomeBroker) -> AsyncIterator[None]:
     task = asyncio.create_task(home.run())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while home.trouble:
                 await asyncio.sleep(0.02)
             yield

@@ -47,7 +47,7 @@ class Process:
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(number)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             return await self.process.wait()
 
 

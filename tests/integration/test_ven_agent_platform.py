@@ -191,7 +191,7 @@ async def test_the_command_line_follows_it(site: Site, tmp_path: Path) -> None:
     command += ["--client-id", site.ven.client_id, "--secret-file", str(secret), "--data", str(tmp_path / "ven")]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         line = json.loads(await process.stdout.readline())
         process.terminate()
         assert await process.wait() == 0

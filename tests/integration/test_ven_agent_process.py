@@ -42,7 +42,7 @@ class Process:
     async def ended(self, url: str, *options: str, secret: str | None = SECRET) -> tuple[int | None, str]:
         """The exit code of one that ends by itself, and what it said."""
         process = await self._start(url, *options, secret=secret)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             _, said = await process.communicate()
         return process.returncode, said.decode()
 
@@ -50,7 +50,7 @@ class Process:
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(number)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             return await self.process.wait()
 
     async def _start(self, url: str, *options: str, secret: str | None) -> asyncio.subprocess.Process:
@@ -142,7 +142,7 @@ async def test_people_read_a_line_for_each_kind(ven: Process, world: SmallVtn) -
     async with world.served() as url:
         process = await ven._start(url, secret=SECRET)
         assert process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             line = (await process.stdout.readline()).decode()
         await ven.end(signal.SIGINT)
         await process.communicate()

@@ -57,7 +57,7 @@ def session(server: NatsServer, password: str | None = None, store: int = 100, b
 async def running(ven: Session) -> AsyncIterator[None]:
     task = asyncio.create_task(ven.run())
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             yield
     finally:
         task.cancel()
@@ -154,7 +154,7 @@ async def test_leaving_at_any_moment_is_prompt_and_loses_nothing(
     async with running(ven):
         await ven.drained()
     seen: list[float] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while 399 not in seen:
             seen += await powers(platform, 1)
     repeated = [now for before, now in itertools.pairwise(seen) if now <= before]

@@ -104,7 +104,7 @@ class Device:
 
     async def told(self) -> TwinDelta:
         """The next that it is told."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             message = await anext(aiter(self._client.messages))
             assert not message.retain
             return codec.decode(bytes(message.payload), TwinDelta)

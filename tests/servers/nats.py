@@ -70,7 +70,7 @@ class NatsNode:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(self._health, timeout=5).status_code == 200:
+                if httpx.get(self._health, timeout=60).status_code == 200:
                     return
             time.sleep(0.05)
         raise TimeoutError(f"{self.name} is not healthy after a minute")

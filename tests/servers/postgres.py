@@ -64,7 +64,7 @@ def _initialised(folder: Path) -> Path:
 def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     for _ in range(300):
         asked = [_binary("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-        if subprocess.run(asked, check=False, timeout=10).returncode == 0:
+        if subprocess.run(asked, check=False, timeout=60).returncode == 0:
             return
         if process.poll() is not None:
             break

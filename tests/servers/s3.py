@@ -61,5 +61,5 @@ def s3_endpoint() -> Iterator[str]:
 def s3_bucket(s3_endpoint: str) -> Bucket:
     """An empty bucket of its own for each test."""
     name = f"tieline-{uuid.uuid4().hex}"
-    httpx.put(f"{s3_endpoint}/{name}", timeout=10).raise_for_status()
+    httpx.put(f"{s3_endpoint}/{name}", timeout=60).raise_for_status()
     return Bucket(endpoint=s3_endpoint, bucket=name, region="us-east-1", key_id="test", secret="test")

@@ -25,6 +25,23 @@ _COLUMNS: list[pa.Field[Any]] = [
 READINGS = pa.schema(_COLUMNS)
 """One row a reading. A correction is a row with a later (known_at, seq); nothing is overwritten."""
 
+_ROLLED: list[pa.Field[Any]] = [
+    pa.field("series_id", pa.string(), nullable=False),
+    pa.field("at", INSTANT, nullable=False),  # the start of the step
+    pa.field("integral", pa.float64(), nullable=False),  # value x hours over what is covered: of kW it is kWh
+    pa.field("covered_s", pa.float64(), nullable=False),  # the rest of the step is a gap
+    pa.field("low", pa.float64(), nullable=False),
+    pa.field("high", pa.float64(), nullable=False),
+    pa.field("first", pa.float64(), nullable=False),
+    pa.field("last", pa.float64(), nullable=False),
+    pa.field("count", pa.int64(), nullable=False),  # readings that lie in the step
+    pa.field("flags", pa.int16(), nullable=False),  # the union of theirs
+    pa.field("known_at", INSTANT, nullable=False),  # when it was made
+    pa.field("seq", pa.int64(), nullable=False),
+]
+ROLLUPS = pa.schema(_ROLLED)
+"""One row a series and step. A step made again is a row with a later (known_at, seq)."""
+
 
 class Stamp(enum.StrEnum):
     """Which edge of its interval a reading's `at` marks."""

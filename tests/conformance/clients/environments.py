@@ -84,7 +84,7 @@ def _data_home() -> Path:
 def _version(python: Path) -> tuple[int, int]:
     """(0, 0) of what does not run, such as a shim of a version that is not chosen."""
     asked = [str(python), "-c", "import sys; print(*sys.version_info[:2])"]
-    done = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=60)
     major, minor = done.stdout.split() if done.returncode == 0 else ("0", "0")
     return int(major), int(minor)
 
