@@ -20,7 +20,7 @@ from tieline.settlement.baseline.days import holidays_of
 from tieline.settlement.baseline.fleet import Event, Fleet
 from tieline.settlement.baseline.markets import AEMO_BUSINESS, AEMO_OTHER, DAY_BEFORE, RULES
 from tieline.settlement.baseline.readings import fleet_of
-from tieline.settlement.baseline.scores import Score, covered, winner
+from tieline.settlement.baseline.scores import Score, winner
 from tieline.settlement.baseline.tournament import scores, trial
 
 HERE = Path(__file__).parent
@@ -109,8 +109,11 @@ def _lines(trials: Trials) -> Iterator[str]:
 
 
 def _covered(found: list[Score]) -> str:
-    shares = [100 * covered(found, rule) for rule in {one.rule for one in found}]
-    return f"Over all its days, the 90 % intervals cover {min(shares):.1f} to {max(shares):.1f} %, by rule."
+    shares = [100 * one.coverage for one in found]
+    return (
+        f"Rule by rule, and business days apart from others, the 90 % intervals cover {min(shares):.1f} to "
+        f"{max(shares):.1f} %."
+    )
 
 
 def _table(found: list[Score]) -> Iterator[str]:

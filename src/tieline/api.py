@@ -68,7 +68,13 @@ def application(
         middleware=[doors.Conditional],
         before_request=doors.tell_methods,
         after_request=doors.finish,
-        compression_config=CompressionConfig(backend="gzip", minimum_size=1024, exclude=["/v1/live"]),
+        compression_config=CompressionConfig(
+            backend="gzip",
+            minimum_size=1024,
+            gzip_compress_level=5,
+            exclude=["/v1/live"],
+            exclude_opt_key="uncompressed",
+        ),
         openapi_config=OpenAPIConfig(
             "Tieline",
             __version__,

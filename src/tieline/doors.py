@@ -56,7 +56,12 @@ def page(found: Sequence[T], limit: int, key: Callable[[T], str]) -> Page[T]:
     """A page out of up to `limit + 1` found items; the extra one only proves that there is more."""
     items = list(found[:limit])
     more = len(found) > limit
-    return Page(items, base64.urlsafe_b64encode(key(items[-1]).encode()).decode() if more else None)
+    return Page(items, cursor_of(key(items[-1])) if more else None)
+
+
+def cursor_of(key: str) -> str:
+    """What stands for the key of the last item of a page; see `after`."""
+    return base64.urlsafe_b64encode(key.encode()).decode()
 
 
 def after(cursor: str | None) -> str:
@@ -79,12 +84,13 @@ def csv_response(header: Sequence[str], rows: Iterable[Sequence[object]], name: 
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(header)
-    writer.writerows([[_cell(value) for value in row] for row in rows])
+    writer.writerows([[cell(value) for value in row] for row in rows])
     headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
     return Response(out.getvalue().encode(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
+    """As it may stand in CSV that a spreadsheet opens."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "@", "\t") else value
 
 
@@ -229,7 +235,8 @@ def etag(body: bytes) -> str:
 
 
 class Conditional:
-    """ASGI middleware: an ETag on every whole answer to a GET, and 304 with no body when the caller has it already."""
+    """ASGI middleware: an ETag on every whole answer to a GET, and 304 with no body when the caller has it already. An
+    answer that has one stays as it is."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -249,7 +256,8 @@ class _Held:
 
     async def __call__(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            if self._get and message["status"] == 200:
+            tagged = any(name.lower() == b"etag" for name, _ in message["headers"])
+            if self._get and message["status"] == 200 and not tagged:
                 self._head = message
                 return
         elif self._head is not None:

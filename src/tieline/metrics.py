@@ -11,8 +11,21 @@ READINGS = Counter("tieline_telemetry_readings", "Readings taken into Series", r
 FLAGGED = Counter("tieline_telemetry_flagged", "Readings flagged, by quality flag", ["flag"], registry=REGISTRY)
 DEAD_LETTERS = Counter("tieline_dead_letters", "Messages refused, by reason", ["reason"], registry=REGISTRY)
 INTAKE_WAITING = Gauge("tieline_intake_waiting", "Device messages the broker keeps for us", registry=REGISTRY)
+INTAKE_LAG = Gauge(
+    "tieline_intake_lag_seconds", "How long the oldest message that the broker keeps for us waits", registry=REGISTRY
+)
 TAIL_ROWS = Gauge("tieline_series_tail_rows", "Readings in the tail, not yet sealed", registry=REGISTRY)
 SEALS = Counter("tieline_series_seals", "Commits of the tail into Series", registry=REGISTRY)
+ROLLED = Counter("tieline_rollup_steps", "Steps of series rolled up, by level", ["level"], registry=REGISTRY)
+ROLLUP_LAG = Gauge(
+    "tieline_rollup_lag_seconds",
+    "How long ago a level was last up with all that is committed",
+    ["level"],
+    registry=REGISTRY,
+)
+ROLLUP_UNDECLARED = Counter(
+    "tieline_rollup_undeclared_steps", "Steps not rolled up, for nobody declared their series", registry=REGISTRY
+)
 BROKER_VIOLATIONS = Counter(
     "tieline_broker_violations", "Publishes and subscriptions the broker refused for their topic", registry=REGISTRY
 )

@@ -56,7 +56,8 @@ class Log(Protocol):
     `last` is the newest entry under a subject. `follow` yields, in order and exactly once, lists of the entries after
     a position (None: only what is said from now on), and goes on across lost connections. `work` yields deliveries to
     a named group of workers, whichever processes they are in; what is not `done` is delivered again.
-    `waiting` counts what a group has still to do. `ready` raises `Unready` with a reason when the Log cannot be used.
+    `waiting` counts what a group has still to do, `oldest` is when the first of that was said. `ready` raises `Unready`
+    with a reason when the Log cannot be used.
     """
 
     async def say(self, subject: str, data: bytes, *, key: str | None = None) -> int: ...
@@ -64,6 +65,7 @@ class Log(Protocol):
     def follow(self, subject: str, *, after: int | None) -> AsyncIterator[list[Entry]]: ...
     def work(self, subject: str, *, group: str, at_once: int = 1000) -> AsyncIterator[Delivery]: ...
     async def waiting(self, subject: str, *, group: str) -> int: ...
+    async def oldest(self, subject: str, *, group: str) -> datetime | None: ...
     async def ready(self) -> None: ...
 
 
@@ -100,17 +102,26 @@ class Rows(Protocol):
 
 
 class Series(Protocol):
-    """Bitemporal columns of the `base.series.READINGS` shape.
+    """Bitemporal columns of one shape: `base.series.READINGS`, or `ROLLUPS`.
 
     `append` is durable when it returns, and tells whether it did anything: each `writer` counts its `position` up, and
-    what is at or below its last committed position is a no-op. `hold` adds rows to the tail: seen by reads of this
-    process at once, durable only when `append` carries them; `release` drops the tail's rows of a writer up to a
-    position. Reads see, for every (series, at), the row with the greatest (known_at, seq) among those known at `as_of`
-    (None: all), in order of (series_id, at), spans [start, end).
+    what is at or below its last committed position is a no-op, and so is all where that is not `after` (None:
+    wherever). `hold` adds rows to the tail: seen by reads of this process at once, durable only when `append` carries
+    them; `release` drops the tail's rows of a writer up to a position. Reads see, for every (series_id, at), the row
+    with the greatest (known_at, seq) among those known at `as_of` (None: all), in order of (series_id, at), spans
+    [start, end).
     `last` gives the newest row of each series that has one at or after `since`.
+    `total` gives `at`, `count` of rows, and `sum_…` of each of some columns of numbers over some series; `at` is the
+    start of the step, steps counted from `start`; a step without rows is left out.
+    `touched` gives a version of the table and, distinct, every (series_id, at) whose rows were appended after version
+    `after`, `at` the start of the step, steps counted from 1970 UTC. It may stop short of the newest version where
+    there is much: ask again after the version it gave, until it gives the same again. 0 is before all. It may name more
+    than was touched (all there is, where it is no longer known what came when), never less; that rows moved within the
+    table is no news, and the tail is none until it is appended: `held` gives every (series_id, at) of the tail's rows.
+    `version` is that of the table as reads of this process see it: while it stays so does what is in the table.
     """
 
-    async def append(self, rows: pa.Table, *, writer: str, position: int) -> bool: ...
+    async def append(self, rows: pa.Table, *, writer: str, position: int, after: int | None = None) -> bool: ...
     async def position(self, writer: str) -> int: ...
     async def hold(self, rows: pa.Table, *, writer: str, position: int) -> None: ...
     async def release(self, *, writer: str, position: int) -> None: ...
@@ -118,6 +129,12 @@ class Series(Protocol):
         self, series_ids: Sequence[str], start: datetime, end: datetime, *, as_of: datetime | None = None
     ) -> pa.Table: ...
     async def last(self, series_ids: Sequence[str], *, since: datetime) -> pa.Table: ...
+    async def total(
+        self, series_ids: Sequence[str], start: datetime, end: datetime, *, step: timedelta, columns: Sequence[str]
+    ) -> pa.Table: ...
+    async def touched(self, after: int, *, step: timedelta) -> tuple[int, pa.Table]: ...
+    async def held(self, *, step: timedelta) -> pa.Table: ...
+    async def version(self) -> int: ...
     async def compact(self) -> None: ...
     async def ready(self) -> None: ...
 

@@ -32,13 +32,13 @@ from tieline.dispatch import actions, publishing, reads
 from tieline.dispatch.dispatcher import Dispatcher
 from tieline.dispatch.habits import Habits, lived
 from tieline.dispatch.holding import Called, Decision, Look
-from tieline.dispatch.measuring import EARLIER, REMEMBERED, HeldSpan, metered
-from tieline.dispatch.metered import Giving, Metered
+from tieline.dispatch.metered import Giving, HeldSpan, Metered
 from tieline.dispatch.model import HELD, NewEvent, NewProgram, Policy, parse_command_id
-from tieline.dispatch.planning import LoadNow
+from tieline.dispatch.past import EARLIER, REMEMBERED, Minutes, held_minutes, minute, taught
+from tieline.dispatch.planning import Loads
+from tieline.dispatch.roster import Roster
 from tieline.dispatch.told import Delivery
 from tieline.ports import Transaction
-from tieline.registry.model import Kind
 from tieline.sim.homes import Held, warmed_up
 from tieline.sim.stock import LOADS, SHEDDABLE
 from tieline.ven.control import Control
@@ -93,6 +93,8 @@ class World:
         self.by_id = {home.ven_id: i for i, home in enumerate(self.homes)}
         loads = [(i, row) for i in range(homes) for row in rows[i] if row in SHEDDABLE]
         self.home, self.row = np.array([i for i, _ in loads]), np.array([row for _, row in loads])
+        rated_kw = self.fleet.stock.rated_kw
+        self.roster = Roster.of([(self.homes[i].ven_id, LOADS[row], LOADS[row], rated_kw[row, i]) for i, row in loads])
         self.minute_kw = np.zeros((len(loads), 0))
         self.habits = self._live_until(before)
         self.twin = self.fleet.twin()
@@ -155,25 +157,27 @@ class World:
 
     async def measure(self, now: datetime, held: Sequence[HeldSpan]) -> Metered:
         began = time.perf_counter()
-        back = {span.load: span.until for span in held if span.until is not None}
-        power, spare = (column.tolist() for column in self.latest[:2])
-        shed: list[bool] = self.latest[2].tolist()
-        rows = [
-            LoadNow(
-                ven_id=self.homes[i].ven_id,
-                resource_id=LOADS[row],
-                kind=Kind(LOADS[row]),
-                sheddable=True,
-                power_kw=power[n],
-                sheddable_kw=spare[n],
-                heard_at=self.heard[i],
-                restored_at=back.get((self.homes[i].ven_id, LOADS[row])),
-                ceiling_kw=float(self.fleet.stock.rated_kw[row, i]),
-            )
-            for n, (i, row) in enumerate(zip(self.home.tolist(), self.row.tolist(), strict=True))
-        ]
-        until = datetime.fromtimestamp(now.timestamp() // 60 * 60, UTC)
-        self.seen = found = metered(rows, shed, self.minute_kw, until, held, now, self.habits)
+        until = minute(now)
+        minutes = Minutes(self.roster, until, self.minute_kw, self.habits)
+        past = taught(minutes, held_minutes(self.roster.index, held, until, self.minute_kw.shape[1]))
+        power_kw, sheddable_kw, shed = self.latest
+        restored_s = np.full(len(self.roster), -np.inf)
+        for span in held:
+            if span.until is not None:
+                restored_s[self.roster.index[span.load]] = span.until.timestamp()
+        loads = Loads(
+            ven_ids=self.roster.ven_ids,
+            resource_ids=self.roster.resource_ids,
+            kinds=self.roster.kinds,
+            sheddable=np.ones(len(self.roster), np.bool_),
+            power_kw=np.maximum(power_kw, sheddable_kw),
+            sheddable_kw=sheddable_kw,
+            heard_s=np.array([at.timestamp() for at in self.heard])[self.home],
+            hold_s=np.full(len(self.roster), np.inf),
+            restored_s=restored_s,
+            ceiling_kw=self.roster.ceiling_kw,
+        )
+        self.seen = found = Metered(now, loads, shed, past.running, past.counterfactual)
         self.measured_s.append(time.perf_counter() - began)
         return found
 

@@ -16,7 +16,7 @@ from tests.integration.floods import flooding
 from tieline.adapters.series import DeltaSeries
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.names import power_series, sheddable_series
-from tieline.base.series import Flag, readings
+from tieline.base.series import readings
 from tieline.base.time import Span, VirtualClock, micros
 from tieline.ports import Entry
 from tieline.registry.importing import import_sheet
@@ -24,7 +24,7 @@ from tieline.telemetry.fleet import Fleet
 from tieline.telemetry.presence.model import Policy
 from tieline.telemetry.presence.mqtt import Listener
 from tieline.telemetry.statistics import reads
-from tieline.telemetry.tail import Latest, Tail
+from tieline.telemetry.tail import Tail
 from tieline.wires.mqtt.codec import encode
 from tieline.wires.mqtt.messages import Presence
 
@@ -82,12 +82,12 @@ async def beating(rows: SqliteRows, clock: VirtualClock) -> None:
 
 async def summing(rows: SqliteRows, clock: VirtualClock, series: DeltaSeries) -> None:
     tail = Tail(None, series, seals=False, seal_seconds=3600)  # type: ignore[arg-type]
-    newest = Latest(clock.now(), 1.0, Flag.GOOD)
-    for n in range(VENS):
-        tail.latest[power_series(f"home-{n}")] = newest
-        for load in range(LOADS):
-            tail.latest[power_series(f"home-{n}", f"load-{load}")] = newest
-            tail.latest[sheddable_series(f"home-{n}", f"load-{load}")] = newest
+    names = [power_series(f"home-{n}") for n in range(VENS)]
+    for load in range(LOADS):
+        names += [of(f"home-{n}", f"load-{load}") for n in range(VENS) for of in (power_series, sheddable_series)]
+    tail.latest.know(names, micros(clock.now()) - 1)
+    now = np.full(len(names), micros(clock.now()))
+    tail.latest.take(tail.latest.codes(names), now, np.ones(len(names)), np.zeros(len(names), np.int64))
     fleet = Fleet(rows, tail, clock, 300)
     await fleet.now()
     began = time.process_time()

@@ -14,11 +14,10 @@ from functools import partial
 
 import numpy as np
 
+from tests.loads import LoadNow, columns
 from tieline.dispatch.planning import (
     Candidates,
     Circumstances,
-    LoadNow,
-    Loads,
     costs,
     explained,
     judged,
@@ -87,10 +86,10 @@ def judging(loads: int = 100_000) -> None:
     ]
     held = {(ven_id, "hvac") for ven_id in offer.ven_ids[::10]}
     known = Circumstances(NOW, 300, 900, granted=set(offer.ven_ids[::2]), held=held)
-    columns = Loads.of(rows)
-    reading, took = best(partial(Loads.of, rows)), best(partial(judged, columns, known))
-    print(f"who may be called     {(reading + took) * 1e3:8.1f} ms   of {loads:,}: {reading * 1e3:.0f} into columns")
-    codes, found = judged(columns, known), plan(1000.0, offer)
+    now = columns(rows)
+    took = best(partial(judged, now, known))
+    print(f"who may be called     {took * 1e3:8.1f} ms   of {loads:,}")
+    codes, found = judged(now, known), plan(1000.0, offer)
     print(f"why, row by row       {best(partial(explained, found, offer, codes)) * 1e3:8.1f} ms   of {loads:,}")
     kw = offer.kw
     returning = partial(staggered, kw, 2 * kw, rebound_s=1200, cap_kw=1.2 * float(kw.sum()), step_s=60, longest_s=7200)

@@ -33,8 +33,11 @@ from tieline.registry import actions as registry
 from tieline.registry.importing import import_sheet
 from tieline.settlement import actions as settlement
 from tieline.settlement import metering, reads, store
+from tieline.settlement.baseline.intervals import History
+from tieline.settlement.baseline.sureness import sureness
+from tieline.settlement.calibration import calibration, packed
 from tieline.settlement.intervals import unpacked
-from tieline.settlement.model import FrozenBaseline, VenBaseline
+from tieline.settlement.model import FrozenBaseline, Stood, VenBaseline
 from tieline.settlement.runs import actions
 from tieline.settlement.runs import reads as runs
 from tieline.settlement.runs.actions import NewRun
@@ -67,6 +70,14 @@ class Market:
         self.ven_ids = [f"home-{n:05}" for n in range(participants)]
         self.starts = [FIRST + timedelta(days=n) for n in range(EVENTS)]
         self.random = np.random.default_rng(0)
+        self.sure = sureness(self.history(days=60, vens=400))
+
+    def history(self, days: int, vens: int) -> History:
+        """Of a sample of them, on like days: what intervals are made of."""
+        shape, lift_kw = (days, vens), self.random.normal(0, 1, (days, vens))
+        errors = self.random.normal(0, 0.5, (*shape, HOURS * 12)) * (1 + np.abs(lift_kw))[..., None]
+        errors[-1] = np.nan
+        return History(errors, np.full(shape, 2.0), lift_kw, np.full(shape, 4.0))
 
     async def register(self) -> None:
         header = "site_id,zone,ven_id,resource_id,kind,rated_kw,sheddable\n"
@@ -84,8 +95,11 @@ class Market:
         start = self.starts[n]
         end, event_id = start + timedelta(hours=HOURS), f"event-{n:02}"
         kw = self.random.gamma(4.0, 0.5, (len(self.ven_ids), HOURS * 12)).round(6).tolist()
-        vens = [VenBaseline(one, row, 1.0, []) for one, row in zip(self.ven_ids, kw, strict=True)]
+        stood = [Stood(lift, 4.0, 0.1) for lift in self.random.normal(0, 1, len(kw)).round(6).tolist()]
+        each = zip(self.ven_ids, kw, stood, strict=True)
+        vens = [VenBaseline(one, row, 1.0, [], stood=then) for one, row, then in each]
         frozen = FrozenBaseline(event_id, "caiso-10-in-10", start, start, end, 300, vens, [])
+        frozen = msgspec.structs.replace(frozen, calibration=calibration(self.sure, 400))
         row = {"event_id": event_id, "resource_id": "hvac", "state": RowState.RESTORED, "planned_kw": 1.0}
         row |= {"cause": "", "planned_at": start, "answer": "accepted", "restoring_at": end, "restored_at": end}
         ended = {"state": EventState.ENDED, "started_at": start, "ended_at": end}
@@ -95,7 +109,7 @@ class Market:
             publishing.publish(tx, new, start)
             tx.execute(sa.update(dispatch_store.event).where(dispatch_store.event.c.event_id == event_id).values(ended))
             tx.execute(sa.insert(dispatch_store.ledger), [{**row, "ven_id": one} for one in self.ven_ids])
-            store.put_baseline(tx, frozen)
+            store.put_baseline(tx, frozen, packed(self.sure))
 
         await self.rows.transaction(work)
 

@@ -14,7 +14,7 @@ import numpy as np
 from tests.bench.lived import FIRST_DAY, Floats, Lived, evenings, lived
 from tieline.settlement.baseline.engine import across
 from tieline.settlement.baseline.fleet import Event
-from tieline.settlement.baseline.markets import CAISO_10_IN_10_PLAIN, LASTING_20, RULES
+from tieline.settlement.baseline.markets import CAISO_10_IN_10, CAISO_10_IN_10_PLAIN, LASTING_20, RULES
 from tieline.settlement.baseline.rules import Rule
 from tieline.settlement.baseline.scores import bias, rrmse
 from tieline.settlement.baseline.tournament import alike
@@ -67,19 +67,31 @@ def against(of: Lived, rule: Rule) -> Against | None:
     return Against(bias(homes_true, homes_said), *error, stated, delivered, int(of.called.sum()))
 
 
-def covered(of: Lived, rule: Rule = LASTING_20) -> tuple[float, int]:
-    """How often the truth of a called home lies in its 90 % interval, and in how many events that of their sum does."""
-    inside, homes, sums = 0, 0, 0
+@dataclass(frozen=True)
+class Covered:
+    """How often the truth of a called home lies in its 90 % interval, and in how many events that of their sum does, of
+    those of which an interval can be told."""
+
+    homes: float
+    sums: int
+    told: int
+
+
+def covered(of: Lived, rule: Rule = LASTING_20) -> Covered:
+    inside, homes, sums, told = 0, 0, 0, 0
     for event, called in zip(of.events, of.called, strict=True):
-        how_sure = alike(of.fleet, rule, event)
-        error = (truth(of, event) - across(of.fleet, [rule], event)[rule.name].kw).mean(axis=1)
-        low, high = how_sure.each()
-        some = called & ~np.isnan(error + low + high)
+        how_sure, stood = alike(of.fleet, rule, event)
+        said = across(of.fleet, [rule], event)[rule.name].kw
+        error, base = (truth(of, event) - said).mean(axis=1), said.mean(axis=1)
+        low, high = (end[:, -1] for end in how_sure.each(base, stood))
+        some = called & ~np.isnan(error + low)
         inside += int(((low <= error) & (error <= high))[some].sum())
         homes += int(some.sum())
-        least, most = how_sure.together(some)
-        sums += int(least <= error[some].sum() <= most)
-    return inside / homes, sums
+        if not how_sure.why_no_sum:
+            least, most = how_sure.together(base, stood, some[:, None].astype(float))
+            sums += int(least[-1] <= error[some].sum() <= most[-1])
+            told += 1
+    return Covered(inside / homes, sums, told)
 
 
 def main() -> None:
@@ -95,8 +107,9 @@ def main() -> None:
             less = found.sum_rrmse / bar.sum_rrmse - 1
             errors = f"{found.bias:+7.1%} {found.home_rrmse:8.1%} {found.sum_rrmse:10.1%} {less:+9.0%}"
             print(f"{rule.name:22} {errors} {found.stated_kwh:11,.0f}")
-    share, sums = covered(of)
-    print(f"90 % intervals of {LASTING_20.name}: {share:.1%} of the homes called, the sum in {sums} of {EVENTS} events")
+    for rule in (LASTING_20, CAISO_10_IN_10, CAISO_10_IN_10_PLAIN):
+        held = covered(of, rule)
+        print(f"90 % intervals of {rule.name}: {held.homes:.1%} of the homes called, {held.sums} of {held.told} sums")
 
 
 if __name__ == "__main__":

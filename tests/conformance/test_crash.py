@@ -91,7 +91,7 @@ def test_what_was_answered_survives_a_kill(fresh_vtn: Callable[..., Vtn], echo: 
     for writer in writers:
         check(writer, found)
     assert {one["eventName"] for one in found.values()} <= {name for writer in writers for name in writer.sent}
-    vtn.platform.eventually(lambda: not untold(writers, echo, path), "every change is told", within_s=60)
+    vtn.platform.eventually(lambda: not untold(writers, echo, path), "every change is told")
 
 
 def check(writer: Writer, found: dict[str, dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.conformance.refusals import refused
 from tests.conformance.vtn import Credentials, Vtn, created, unique
 
-HEARD_S = 20
+HEARD_S = 90
 LATER = {"start": "2090-01-01T00:00:00Z", "duration": "PT1H"}
 
 

@@ -16,7 +16,6 @@ from unittest.mock import patch
 
 import pytest
 import sqlalchemy as sa
-from nats.aio.client import Client
 
 from tests.contract.test_rows import AnyRows, opened, place
 from tieline.adapters.nats.connection import connect
@@ -34,7 +33,7 @@ SUBJECT = "news.outbox"
 
 @asynccontextmanager
 async def connected(server: NatsServer) -> AsyncIterator[NatsLog]:
-    connection: Client = await connect([server.url], user=server.user, password=server.password)
+    connection = await connect([server.url], user=server.user, password=server.password)
     try:
         yield await NatsLog.open(connection)
     finally:

@@ -30,7 +30,7 @@ __all__ = ["place"]
 
 async def test_processes_that_start_together_migrate_once(place: str) -> None:
     children = [child("migrate", place) for _ in range(3)]
-    assert [c.wait(60) for c in children] == [0, 0, 0]
+    assert [c.wait(120) for c in children] == [0, 0, 0]
     async with opened(place) as rows:
         version = sa.text("SELECT version_num FROM alembic_version")
         assert await rows.read(lambda r: r.execute(version).scalars().all()) == [migrations.head()]
@@ -119,7 +119,7 @@ async def test_a_full_disk_fails_only_what_does_not_fit(sqlite: SqliteRows, tmp_
 async def test_a_file_that_may_not_grow_keeps_what_it_acknowledged(tmp_path: Path) -> None:
     path = tmp_path / "rows.db"
     with child("fill", str(path), stdout=subprocess.PIPE) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=120)
     *acknowledged, error = output.decode().splitlines()
     assert error.startswith("Unready")
     async with SqliteRows(path, RatedClock()) as rows:
@@ -157,7 +157,7 @@ def test_a_file_that_cannot_be_written_is_unready() -> None:
         (folder / "rows.db").chmod(0o444)
         folder.chmod(0o555)
         with child("forbidden", str(folder / "rows.db"), stdout=subprocess.PIPE) as process:
-            output, _ = process.communicate(timeout=60)
+            output, _ = process.communicate(timeout=120)
         assert output.startswith(b"Unready: SQLite database")
         assert b"let this user write" in output
         assert sound(folder / "rows.db")

@@ -3,9 +3,6 @@
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import msgspec
 import pyarrow as pa
@@ -13,73 +10,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.servers.s3 import Bucket
-from tieline.adapters.series import DeltaSeries, Limits
+from tests.contract.series_world import (
+    FOREVER,
+    IDS,
+    LONG_AGO,
+    T0,
+    Open,
+    View,
+    at,
+    everything,
+    opened,
+    rows,
+    series,
+    summed,
+    view,
+)
+from tieline.adapters.series import DeltaSeries
 from tieline.base.errors import Refused
 from tieline.base.series import READINGS, empty, readings
 from tieline.base.time import MICROSECOND
 
-T0 = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)  # a minute before a month ends
-FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-IDS = ["home-1.power_kw", "home-2.power_kw", "home-3.power_kw"]
-
-Open = Callable[[str], DeltaSeries]
-View = list[tuple[str, datetime, float]]
-
-
-@pytest.fixture(params=["folder", "s3"])
-async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
-    """Opens the table of a name, as one more process would; all are closed in the end."""
-    ones: list[DeltaSeries] = []
-    bucket: Bucket | None = request.getfixturevalue("s3_bucket") if request.param == "s3" else None
-    limits = Limits(scratch=tmp_path)
-
-    def open_(name: str) -> DeltaSeries:
-        if bucket is None:
-            one = DeltaSeries.in_folder(tmp_path / name, limits=limits)
-        else:
-            one = DeltaSeries.in_bucket(
-                bucket.bucket,
-                prefix=name,
-                region=bucket.region,
-                endpoint=bucket.endpoint,
-                key_id=bucket.key_id,
-                secret=bucket.secret,
-                cache=tmp_path / "cache",
-                limits=limits,
-            )
-        ones.append(one)
-        return one
-
-    yield open_
-    for one in ones:
-        await one.close()
-
-
-@pytest.fixture
-def series(opened: Open) -> DeltaSeries:
-    return opened("one")
-
-
-def rows(*given_rows: tuple[str, float, float], known: float = 0, seq: int = 0) -> pa.Table:
-    """Readings of (series, seconds after T0, value)."""
-    ids, seconds, values = zip(*given_rows, strict=True) if given_rows else ((), (), ())
-    at = [T0 + timedelta(seconds=s) for s in seconds]
-    return readings(list(ids), at, list(values), known_at=T0 + timedelta(seconds=known), seq=seq)
-
-
-def view(table: pa.Table) -> View:
-    assert table.schema.equals(READINGS)
-    return [(row["series_id"], row["at"], row["value"]) for row in table.to_pylist()]
-
-
-def at(seconds: float) -> datetime:
-    return T0 + timedelta(seconds=seconds)
-
-
-async def everything(series: DeltaSeries, as_of: datetime | None = None) -> View:
-    return view(await series.scan(IDS, LONG_AGO, FOREVER, as_of=as_of))
+__all__ = ["opened", "series"]
 
 
 # --- reading back ---
@@ -260,6 +211,15 @@ def believed(some: list[Row], as_of: int) -> View:
     return [(row.id_, at(row.second), row.value) for _, row in sorted(best.items())]
 
 
+def by_steps(rows_: View, step: int, first: int) -> list[tuple[float, ...]]:
+    """Sums and counts, steps counted from an instant."""
+    steps: dict[float, list[float]] = {}
+    for _, instant, value in rows_:
+        seconds = (instant - T0).total_seconds()
+        steps.setdefault(seconds - (seconds - first) % step, []).append(value)
+    return [(start, sum(values), len(values)) for start, values in sorted(steps.items())]
+
+
 @FEW
 @given(some=ROWS, data=st.data())
 async def test_any_order_batching_and_doubling_gives_one_view(
@@ -275,10 +235,13 @@ async def test_any_order_batching_and_doubling_gives_one_view(
     for as_of in range(4):
         assert await everything(series, as_of=at(as_of)) == believed(some, as_of)
     assert await everything(series) == believed(some, 3)
+    assert await summed(series, 7200, at(-50 * 86400), at(3600)) == by_steps(believed(some, 3), 7200, -50 * 86400)
     last = {id_: row for row in believed(some, 3) for id_ in [row[0]]}
     assert view(await series.last(IDS, since=LONG_AGO)) == [row for _, row in sorted(last.items())]
     await series.compact()
     assert await everything(series) == believed(some, 3)
+    assert [await everything(series, as_of=at(as_of)) for as_of in range(4)] == [believed(some, n) for n in range(4)]
+    assert await summed(series, 7200, at(-50 * 86400), at(3600)) == by_steps(believed(some, 3), 7200, -50 * 86400)
 
 
 @FEW

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from tests.servers.s3 import Bucket
 from tieline.adapters.series import DeltaSeries, Limits
 from tieline.adapters.series.places import Folder
 from tieline.base.errors import Broken, Refused, Unready
-from tieline.base.series import readings
+from tieline.base.series import READINGS, readings
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2027, 1, 1, tzinfo=UTC)
@@ -305,6 +306,28 @@ async def test_the_cache_keeps_its_bound_and_refuses_what_does_not_fit(s3_bucket
         assert 0 < sum(held) <= 20_000
     for one in (writer, reader):
         await one.close()
+
+
+# --- what other tools find ---
+
+
+async def test_what_is_replaced_lies_apart_and_other_tools_read_it_all(series: DeltaSeries, tmp_path: Path) -> None:
+    first = batch(1)
+    second = first.set_column(4, "known_at", pa.array([LATER] * 50, READINGS.types[4])).cast(READINGS)
+    await series.append(pa.concat_tables([first, second]), writer="w", position=1)
+    exact = T0 + timedelta(microseconds=7)  # the others are known to the millisecond, and packed so
+    single = readings([ID], [T0], [7.0], known_at=exact)
+    await series.append(single, writer="w", position=2)
+    files = DeltaTable(tmp_path / "t").file_uris()
+    assert sorted(Path(file).name.split(".", 1)[1] for file in files) == [
+        "latest.parquet",
+        "latest.parquet",
+        "past.parquet",
+    ]
+    other = DeltaTable(tmp_path / "t").to_pyarrow_table(columns=READINGS.names).cast(READINGS)
+    assert Counter(other["known_at"].to_pylist()) == {T0: 50, LATER: 50, exact: 1}
+    assert await values(series) == all_of(first, single)
+    assert (await series.scan([ID], T0, LATER, as_of=T0)).equals(first)
 
 
 # --- vacuum ---

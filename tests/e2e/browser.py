@@ -5,7 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from typing import Literal
 
-from playwright.async_api import Browser, Page, Request, async_playwright
+from playwright.async_api import Browser, Page, Request, async_playwright, expect
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -16,6 +16,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+SOON = 60_000  # ms: the machine may be busy
+expect.set_options(timeout=SOON)
 
 
 @contextlib.asynccontextmanager
@@ -54,6 +56,7 @@ async def opened(
     context = await browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=theme, locale="en-GB", device_scale_factor=1
     )
+    context.set_default_timeout(SOON)
     try:
         watched = Watched(await context.new_page(), url)
         await watched.page.goto(url)

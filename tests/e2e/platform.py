@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from tests.servers.nats import free_port
 from tieline.cli import main
 
-READY_S = 40
+READY_S = 120
 
 
 class Platform:
@@ -110,7 +110,7 @@ class Platform:
         self.process.terminate()
         return self.process.wait(timeout=60)
 
-    def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """One command of the command line, against this platform."""
         command = [sys.executable, "-m", "tieline.cli", *arguments]
         environment = self.environment
@@ -146,7 +146,7 @@ class Platform:
         secret: str = self.post("/v1/vens", new)["secret"]
         return secret
 
-    def eventually(self, found: Any, what: str, within_s: float = 30) -> Any:
+    def eventually(self, found: Any, what: str, within_s: float = 90) -> Any:
         """What `found()` gives once it is true. Fails, with the log, when it does not become so."""
         deadline = time.monotonic() + within_s
         while not (value := found()):

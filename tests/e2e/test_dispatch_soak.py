@@ -103,6 +103,7 @@ def acted_once(homes: list[Home]) -> None:
         assert "0" not in numbers
 
 
+@pytest.mark.lasts(40)
 async def test_a_dispatcher_killed_for_some_seconds(platforms: Callable[..., Platform]) -> None:
     await soaked(platforms, 1, 20)
 

@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.home import HEATER_KW, assert_nothing_lost_nothing_twice
+from tests.e2e.home import HEATER_KW
 from tests.e2e.platform import Platform
-from tests.e2e.scene import HOMES, QUICK, call, finished, living, until
+from tests.e2e.scene import HOMES, QUICK, assert_kept_and_settled, call, ended, given, living
 from tests.servers.nats import NatsCluster
 from tests.servers.s3 import Bucket
 
 WORK = ("run", "telemetry", "dispatch", "settlement")
+pytestmark = pytest.mark.lasts(25)
 
 
 async def test_two_processes_on_one_folder_and_the_owner_of_the_broker_dies(
@@ -21,12 +22,11 @@ async def test_two_processes_on_one_folder_and_the_owner_of_the_broker_dies(
     platform.also(*WORK)
     async with living(platform) as homes:
         event_id = call(platform, HOMES * HEATER_KW)
-        await until(lambda: platform.get(f"/v1/events/{event_id}")["rows"]["acting"] == HOMES, "all are acting")
+        await given(platform, event_id, homes)
         platform.kill()  # it had started the broker: the other process takes it over
         await asyncio.to_thread(platform.start, "run", "api")
-        assert (await finished(platform, event_id))["rows"]["restored"] == HOMES
-        await assert_nothing_lost_nothing_twice(platform, homes)
-        await until(lambda: platform.get("/v1/statements", event_id=event_id)["items"], "the statement")
+        assert (await ended(platform, event_id))["rows"]["restored"] == HOMES
+        await assert_kept_and_settled(platform, event_id, homes)
 
 
 async def test_the_same_parts_on_a_cluster_a_database_and_an_object_store(
@@ -51,15 +51,10 @@ async def test_the_same_parts_on_a_cluster_a_database_and_an_object_store(
     platform.also(*WORK)
     async with living(platform) as homes:
         event_id = call(platform, HOMES * HEATER_KW)
-        await until(lambda: platform.get(f"/v1/events/{event_id}")["rows"]["acting"] == HOMES, "all are acting")
+        await given(platform, event_id, homes)
         fresh_cluster.nodes[2].kill()
         try:
-            assert (await finished(platform, event_id))["rows"]["restored"] == HOMES
-            await assert_nothing_lost_nothing_twice(platform, homes)
-            statements = await until(
-                lambda: platform.get("/v1/statements", event_id=event_id)["items"], "the statement"
-            )
-            assert len(statements) == 1
-            assert statements[0]["delivered_kwh"] == pytest.approx(statements[0]["target_kwh"], rel=0.35)
+            assert (await ended(platform, event_id))["rows"]["restored"] == HOMES
+            await assert_kept_and_settled(platform, event_id, homes)
         finally:
             await asyncio.to_thread(fresh_cluster.start)

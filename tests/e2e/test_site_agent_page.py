@@ -18,7 +18,6 @@ async def test_it_can_be_read_and_pressed(
     platform = SmallPlatform(nats_server)
     site = Site(tmp_path, platform.port)
     async with platform.open(), site.agent(), chromium() as browser:
-        await site.online()
         command = await platform.ask()
         await until(lambda: platform.acks)
         async with opened(browser, site.url, theme=theme, width=width) as watched:

@@ -19,6 +19,7 @@ from tieline.settings import ELSEWHERE, Settings
 from tieline.telemetry.model import KINDS, Batch, Known, Limits, take
 from tieline.ven.agent.configuration import Site
 from tieline.wires.mqtt import messages
+from tieline.wires.sources.mapped import Mapping
 
 WAYS = sorted((ROOT / "docs/ways").glob("*.md"))
 DEVICE = ROOT / "docs/howto/device.md"
@@ -159,7 +160,8 @@ def test_every_example_can_be_read(page: Path) -> None:
     for block in blocks(page, "json"):
         json.loads(block)
     for block in blocks(page, "toml"):
-        assert set(tomllib.loads(block)) <= {*Settings.__struct_fields__, *Site.__struct_fields__}
+        known = {*Settings.__struct_fields__, *Site.__struct_fields__, *Mapping.__struct_fields__}
+        assert set(tomllib.loads(block)) <= known
     for block in blocks(page, "python"):
         ast.parse(block)
 

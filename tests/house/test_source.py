@@ -16,6 +16,7 @@ WALL = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time
 WALL_MEANT = {
     "src/tieline/base/time.py": "the clock itself",
     "src/tieline/adapters/series/files.py": "a vacuum compares it with the file system's stamps",
+    "src/tieline/adapters/series/table.py": "which merged files a vacuum may have taken",
     "src/tieline/sim/beside.py": "which day a simulated clock starts on, before there is one",
     "src/tieline/sim/fleet.py": "what it anchors the platform's clock to, passed in by tests",
     "src/tieline/ven/agent/timekeeping.py": "a machine's clock that is turned back must not stand, passed in by tests",
@@ -33,6 +34,8 @@ OTHERS = {
     "src/tieline/wires/openadr301/targets.py": {"ValueError"},
     "src/tieline/adapters/nats/mqtt.py": {"ConnectionAbortedError"},  # caught as every lost connection is
     "src/tieline/adapters/nats/packets.py": {"ValueError"},  # pure: who reads the stream makes a lost connection of it
+    "src/tieline/adapters/nats/frames.py": {"ValueError"},  # the same
+    "src/tieline/telemetry/batch.py": {"msgspec.ValidationError"},  # as of all else that is no batch
     "src/tieline/adapters/sql/transaction.py": {"RuntimeError"},  # what Python itself makes of a stray StopIteration
 }
 

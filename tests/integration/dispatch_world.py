@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from tests.loads import LoadNow, columns
 from tieline.base.errors import Unready
 from tieline.base.time import VirtualClock
 from tieline.dispatch import actions, publishing, reads
 from tieline.dispatch.counterfactual import Counterfactual, Running
 from tieline.dispatch.dispatcher import Dispatcher
-from tieline.dispatch.measuring import HeldSpan
-from tieline.dispatch.metered import Load, Metered
+from tieline.dispatch.metered import HeldSpan, Load, Metered
 from tieline.dispatch.model import (
     EventChange,
     EventView,
@@ -25,7 +25,6 @@ from tieline.dispatch.model import (
     RowState,
     parse_command_id,
 )
-from tieline.dispatch.planning import LoadNow, Loads
 from tieline.ports import Rows
 from tieline.registry.model import Kind
 from tieline.ven.control import Control
@@ -56,7 +55,7 @@ def metered_now(
     ]
     shed = np.array([load in down for load in draws], dtype=np.bool_)
     running = Running(np.array(list(draws.values())), np.full(len(draws), RUN_MIN))
-    return Metered(now, Loads.of(rows), shed, running, Counterfactual.unknown(len(rows), now))
+    return Metered(now, columns(rows), shed, running, Counterfactual.unknown(len(rows), now))
 
 
 class Floor:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import aiomqtt
 import httpx
 import msgspec
+import pytest
 from aiohttp import web
 
 from tests.servers.devices import device_door, secret
@@ -76,7 +78,19 @@ floor_kw = 1.4
 priority = 2
 driver = {{ type = "simulated", power_kw = 4 }}
 """
+AN_HOUR_S = 3600.0
 SIMULATED = '{ type = "simulated" }'
+
+
+class Wall:
+    """A wall clock that is `ahead_s` of the real one, and may be set further ahead."""
+
+    def __init__(self, ahead_s: float = 0.0) -> None:
+        self.ahead_s = ahead_s
+
+    @property
+    def clock(self) -> RatedClock:
+        return RatedClock(wall=lambda: time.time() + self.ahead_s)
 
 
 class SmallPlatform:
@@ -88,6 +102,7 @@ class SmallPlatform:
         self.heard: dict[str, list[Any]] = {kind: [] for kind in FROM_VEN}
         self.other: dict[str, list[bytes]] = {}
         self._client: aiomqtt.Client | None = None
+        self.wall = Wall()
         self._numbers = itertools.count(1)
 
     @contextlib.asynccontextmanager
@@ -98,7 +113,7 @@ class SmallPlatform:
                 await client.subscribe(topic(kind, "cabin"), qos=1)
             listening = asyncio.create_task(self._listen(client))
             try:
-                async with asyncio.timeout(90):
+                async with asyncio.timeout(240):
                     yield self
             finally:
                 listening.cancel()
@@ -108,7 +123,14 @@ class SmallPlatform:
     async def _served(self) -> AsyncIterator[None]:
         async def answer(_: web.BaseRequest) -> web.Response:
             where = {"mqtt_host": self.server.mqtt_host, "mqtt_port": self.server.mqtt_port}
-            about = {"name": "T", "version": "0", "now_at": iso(NOW()), "speed": 1.0, "site_zone": "UTC", **where}
+            about = {
+                "name": "T",
+                "version": "0",
+                "now_at": iso(self.wall.clock.now()),
+                "speed": 1.0,
+                "site_zone": "UTC",
+                **where,
+            }
             return web.json_response(about)
 
         runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
@@ -130,9 +152,9 @@ class SmallPlatform:
 
     # --- what it says -------------------------------------------------------------------------------------------------
 
-    async def ask(self, op: Op = Op.EVENT, *, seconds: float = 60, command_id: str = "", **more: Any) -> Command:
+    async def ask(self, op: Op = Op.EVENT, *, seconds: float = AN_HOUR_S, command_id: str = "", **more: Any) -> Command:
         """Send a command; an event holds the boiler at 0.5 kW for so many seconds from now on."""
-        now, number = NOW(), next(self._numbers)
+        now, number = self.wall.clock.now(), next(self._numbers)
         if op is Op.EVENT:
             event = {"event_id": f"event-{number}", "start_at": now, "limits": [Limit("boiler", 0.5)]}
             more = {**event, "end_at": now + timedelta(seconds=seconds), **more}
@@ -181,7 +203,8 @@ class SmallPlatform:
 
 
 class Site:
-    """A folder with a configuration; `agent` runs there as long as the block lasts."""
+    """A folder with a configuration; `agent` runs there as long as the block lasts, and unless it is `alone` hears the
+    platform: what is sent while it subscribes may never reach it, and only the platform's dispatch says it again."""
 
     def __init__(self, folder: Path, platform_port: int, *, boiler: str = SIMULATED, limit_kw: float = 20.0) -> None:
         self.folder = folder
@@ -196,10 +219,10 @@ class Site:
         self.file.write_text(self.file.read_text(encoding="utf-8") + text, encoding="utf-8")
 
     @contextlib.asynccontextmanager
-    async def agent(self, clock: Clock | None = None) -> AsyncIterator["Site"]:
+    async def agent(self, clock: Clock | None = None, *, alone: bool = False) -> AsyncIterator["Site"]:
         task = asyncio.create_task(run(read(self.file), self.folder, clock))
         try:
-            await until(self.is_up, task)
+            await until(self.is_up if alone else self.is_online, task)
             yield self
         finally:
             task.cancel()
@@ -212,18 +235,23 @@ class Site:
         except httpx.TransportError:
             return False
 
-    async def online(self) -> None:
-        """Until it hears the platform: of the commands sent before, it finds only the last."""
-        await until(self._is_online)
-
-    async def _is_online(self) -> bool:
-        return not (await self.state())["trouble"]
+    async def is_online(self) -> bool:
+        return await self.is_up() and not (await self.state())["trouble"]
 
     async def state(self) -> dict[str, Any]:
         """As the page tells programs."""
         async with httpx.AsyncClient(trust_env=False) as client:
             state: dict[str, Any] = (await client.get(f"{self.url}/state")).json()
             return state
+
+    async def draws(self, boiler_kw: float, car_kw: float | None = None) -> None:
+        """Until it does: a limit is told at once, and read from the devices some turns later."""
+
+        async def does() -> bool:
+            powers = await self.powers()
+            return powers["boiler"] == pytest.approx(boiler_kw) and car_kw in (None, pytest.approx(powers["car"]))
+
+        await until(does)
 
     async def powers(self) -> dict[str, float | None]:
         return {load["load_id"]: load["power_kw"] for load in (await self.state())["loads"]}

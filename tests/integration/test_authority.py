@@ -234,7 +234,7 @@ async def test_a_device_comes_over_tls_and_is_heard(platform: Platform) -> None:
 
 def test_a_simulated_fleet_comes_over_tls(platform: Platform) -> None:
     platform.also("sim", "--homes", "3", "--history-days", "0", "--state", str(platform.folder / "sim.json"))
-    platform.eventually(lambda: sum(one["online"] for one in vens(platform, "home-")) == 3, "all homes are heard", 60)
+    platform.eventually(lambda: sum(one["online"] for one in vens(platform, "home-")) == 3, "all homes are heard")
 
 
 def vens(platform: Platform, named: str) -> list[Any]:

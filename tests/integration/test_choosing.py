@@ -16,6 +16,9 @@ from tieline.base.errors import Broken
 from tieline.base.names import power_series
 from tieline.base.series import readings
 from tieline.dispatch.model import NewProgram
+from tieline.forecasts import actions as forecasts
+from tieline.forecasts.model import Horizon, Measure, Method, Run, State, Subject
+from tieline.registry import actions as registry
 from tieline.settlement import actions
 from tieline.settlement.baseline.markets import LASTING_20
 from tieline.settlement.choosing.part import Chooser
@@ -56,8 +59,26 @@ async def lived(world: World) -> None:
     await world.until(START.replace(hour=6))
 
 
+async def foretold(world: World) -> None:
+    """The homes' mean load of 1.1 kW, forecast each evening for the whole next day."""
+    fleet = Subject("fleet", Measure.LOAD)
+    (kw, devices), ahead = fleet.actual_series(), fleet.series(Horizon.DAY_AHEAD)[1]
+    await world.rows.transaction(lambda tx: registry.declare_series(tx, fleet.declarations("UTC"), world.clock.now()))
+    for n in range(DAYS):
+        midnight = START.replace(hour=0) - timedelta(days=DAYS - n)
+        stamps = [(midnight + QUARTER * step).astimezone(UTC) for step in range(96)]
+        made_at = stamps[0] - timedelta(hours=6)
+        for series_id, value, known_at in ((kw, 6.6, stamps[-1]), (devices, 6.0, stamps[-1]), (ahead, 6.6, made_at)):
+            table = readings([series_id] * 96, stamps, [value] * 96, known_at=known_at)
+            await world.series.append(table, writer=series_id, position=n + 1)
+        span = stamps[0], stamps[-1] + QUARTER
+        made = Run("fleet.load", Horizon.DAY_AHEAD, made_at, *span, State.MADE, Method.NAIVE, "", 6, 0.1)
+        await forecasts.keep(world.rows, [made], made_at)
+
+
 async def test_a_rule_is_proposed_with_its_evidence(world: World) -> None:
     await lived(world)
+    await foretold(world)
     async with door(world) as asking:
         asked = await asking.post("/v1/programs/summer/baseline-proposals", json={"days": 38})
         assert asked.status_code == 202
@@ -73,6 +94,8 @@ async def test_a_rule_is_proposed_with_its_evidence(world: World) -> None:
         assert evidence["until_day"] == "2026-07-14"
         scored = {one["rule"]: one for one in evidence["scores"] if one["kind"] == "business"}
         assert evidence["rule"] in scored
+        assert scored["forecast"]["fleet_rrmse"] < 0.2
+        assert "weather" not in scored  # the terms name no temperature
         assert scored[evidence["rule"]]["fleet_rrmse"] <= scored["day-before"]["fleet_rrmse"] < 0.2
         assert evidence["rule"] in evidence["says"]
         (listed,) = (await asking.get("/v1/programs/summer/baseline-proposals")).json()["items"]

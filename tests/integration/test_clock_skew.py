@@ -21,8 +21,9 @@ from tieline.adapters.nats.server import NatsServer
 from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.series import Flag
 from tieline.base.time import VirtualClock
-from tieline.telemetry.intake import GROUP, SUBJECT, SUBJECTS, Intake
-from tieline.telemetry.model import Batch, DeadLetter, Limits
+from tieline.telemetry.batch import opened
+from tieline.telemetry.intake import DEVICES, GROUP, SUBJECT, Intake
+from tieline.telemetry.model import DeadLetter, Limits
 from tieline.telemetry.presence.model import off_s
 from tieline.telemetry.presence.mqtt import GROUP as PRESENT
 from tieline.telemetry.presence.mqtt import SUBJECT as BEATS
@@ -73,8 +74,7 @@ async def world(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[Skewed
     async with SqliteRows(with_tables(tmp_path / "rows.sqlite"), clock) as rows, device_door(nats_server):
         log = await NatsLog.open(connection)
         await log.prepare(BEATS, group=PRESENT)
-        for subject in SUBJECTS.values():
-            await log.prepare(subject, group=GROUP)
+        await log.prepare(DEVICES, group=GROUP)
         world = Skewed(nats_server, log, rows, ObjectBlobs.folder(tmp_path / "blobs"), clock)
         await world.register("home-1")
         yield world
@@ -99,7 +99,7 @@ async def test_what_a_slow_clock_stamps_is_late_and_a_clock_set_right_is_seen_to
         await world.say(device, -3 * HOUR)
         standing = await world.until("home-1", lambda one: one.clock_off_s is not None)
         assert standing.clock_off_s == -3 * 3600
-        batch = msgspec.msgpack.decode(await world.said(SUBJECT), type=Batch)
+        batch = opened(await world.said(SUBJECT))
         assert [Flag(flags) & Flag.LATE for flags in batch.flags] == [Flag.LATE]
         await world.say(device, timedelta(0))
         await world.until("home-1", lambda one: one.clock_off_s is None)

@@ -17,8 +17,7 @@ from tieline.base.errors import Conflict, NotFound, Refused
 from tieline.base.time import VirtualClock
 from tieline.dispatch import reads
 from tieline.dispatch.dispatcher import Dispatcher
-from tieline.dispatch.measuring import HeldSpan
-from tieline.dispatch.metered import Metered
+from tieline.dispatch.metered import HeldSpan, Metered
 from tieline.dispatch.model import (
     EventState,
     NewEvent,

@@ -14,6 +14,7 @@ from tieline.base.time import VirtualClock
 from tieline.dispatch import dispatcher, reads
 from tieline.dispatch.dispatcher import Dispatcher
 from tieline.dispatch.model import EventChange, NewProgram, RowState
+from tieline.dispatch.mqtt import Answers
 from tieline.ports import Entry
 from tieline.wires.mqtt.messages import Op
 
@@ -91,6 +92,52 @@ async def test_a_broker_away_for_one_portion_holds_up_no_other(floor: Floor) -> 
     assert {ven_id for ven_id, _ in floor.spoken} >= set(failed)
     calls = await floor.rows.read(lambda reader: reads.calls_to(reader, event_id, failed))
     assert {call.n for call in calls.values()} == {1}
+
+
+async def test_answers_are_entered_once_the_commands_of_the_call_are_out(floor: Floor) -> None:
+    await floor.call(ALL_KW, ahead=30)
+    entered: list[int] = []
+
+    async def speak(messages: Sequence[tuple[str, bytes]]) -> None:
+        await floor._speak(messages)
+        await asyncio.sleep(0.01)
+        assert not one.quiet.is_set()
+        assert not entered
+        if len(floor.spoken) == HOMES:
+            raise Unready("the broker is away")  # then they are entered too
+
+    one = Dispatcher(floor.rows, floor.clock, speak, floor._measure, POLICY)
+    answers = Answers(OneAnswer(), floor.rows, floor.clock, POLICY, Entering(entered), one.quiet)  # type: ignore[arg-type]
+    one.quiet.clear()
+    task = asyncio.create_task(answers.run())
+    try:
+        await one.step()
+        async with asyncio.timeout(60):
+            await task
+    finally:
+        task.cancel()
+    assert entered == [1]
+
+
+class OneAnswer:
+    """A Log that lends one delivery."""
+
+    entries: Sequence[Entry] = ()
+
+    async def work(self, _: str, *, group: str) -> AsyncIterator["OneAnswer"]:
+        yield self
+
+    async def done(self, *, but: Sequence[Entry] = ()) -> None: ...
+
+
+class Entering:
+    """What is told of each delivery that was entered."""
+
+    def __init__(self, entered: list[int]) -> None:
+        self._entered = entered
+
+    async def telling(self) -> None:
+        self._entered.append(1)
 
 
 class News:

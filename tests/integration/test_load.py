@@ -19,7 +19,7 @@ from tieline.adapters.series import DeltaSeries
 from tieline.adapters.sql.outbox import OUTBOX
 from tieline.adapters.sql.postgres import PostgresRows
 from tieline.adapters.sql.sqlite import SqliteRows
-from tieline.base.errors import NotFound, Unready
+from tieline.base.errors import NotFound, Refused, Unready
 from tieline.base.time import VirtualClock
 from tieline.feeds import actions, reads
 from tieline.feeds.model import Outcome, State
@@ -40,8 +40,9 @@ class World:
     def __init__(self, rows: Rows, series: DeltaSeries, blobs: ObjectBlobs, clock: VirtualClock) -> None:
         self.rows, self.series, self.blobs, self.clock = rows, series, blobs, clock
 
-    async def load(self, data: bytes, name: str = "x.csv") -> Outcome:
-        return await actions.load(data, name, rows=self.rows, series=self.series, blobs=self.blobs, clock=self.clock)
+    async def load(self, data: bytes, name: str = "x.csv", mapped_by: bytes | None = None) -> Outcome:
+        ports: dict[str, Any] = {"rows": self.rows, "series": self.series, "blobs": self.blobs, "clock": self.clock}
+        return await actions.load(data, name, **ports, mapped_by=mapped_by)
 
     async def ons(self, *values: float | str, first: int = 0) -> Outcome:
         """Load hours of one day of the south."""
@@ -114,6 +115,45 @@ async def test_a_file_nothing_can_be_taken_of_failed_and_keeps_its_reason_and_by
     assert (outcome.file.reason or "").startswith(reason)
     assert await world.blobs.get(outcome.file.digest) == data
     assert (await world.load(data)).again
+
+
+MAPPING = b"""
+dataset = "homes"
+source = "homes"
+zone = "UTC"
+stamp = "start"
+step_s = 1800
+thing = "id"
+at = ["at"]
+[[measures]]
+column = "kwh"
+name = "supply_kw"
+unit = "kW"
+factor = 2.0
+"""
+
+
+async def test_a_mapping_is_kept_and_another_one_reads_the_same_file_anew(world: World) -> None:
+    data = b"id,kwh,at\n7,0.5,2026-07-01 10:00:00\n"
+    first = await world.load(data, mapped_by=MAPPING)
+    assert (first.file.state, first.file.dataset, first.stored) == (State.LOADED, "homes", 1)
+    assert first.file.mapping is not None
+    assert await world.blobs.get(first.file.mapping) == MAPPING
+    assert (await world.load(data, mapped_by=MAPPING)).again
+    await world.clock.advance(3600)
+    other = await world.load(data, mapped_by=MAPPING.replace(b"2.0", b"4.0"))
+    assert (other.again, other.stored) == (False, 1)
+    assert await world.values("homes.7.supply_kw") == [2.0]
+    assert await world.values("homes.7.supply_kw", as_of=START) == [1.0]
+    with pytest.raises(Refused, match="the mapping"):
+        await world.load(data, mapped_by=b"nothing")
+
+
+async def test_a_meter_file_is_loaded(world: World) -> None:
+    day = ",".join(["300", "20260420", *["0.5"] * 48, "A,,,,"])
+    outcome = await world.load(f"100,NEM12,202604210000,M,R\n200,NMI1,E1,1,E1,,,kWh,30,\n{day}\n900\n".encode())
+    assert (outcome.file.state, outcome.stored, outcome.file.mapping) == (State.LOADED, 48, None)
+    assert await world.values("meter.NMI1.E1_30m_kw") == [1.0] * 48
 
 
 async def test_a_file_of_known_form_without_known_tables_is_loaded_with_a_finding(world: World) -> None:

@@ -14,8 +14,7 @@ from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.base.time import VirtualClock
 from tieline.dispatch import actions, reads
 from tieline.dispatch.dispatcher import Dispatcher
-from tieline.dispatch.measuring import HeldSpan
-from tieline.dispatch.metered import Metered
+from tieline.dispatch.metered import HeldSpan, Metered
 from tieline.dispatch.model import NewProgram, RowState
 from tieline.wires.mqtt.messages import Ack, Answer, Op, OptOut
 

@@ -71,22 +71,21 @@ class World:
         return (await self.rows.read(reads.standings)).get(ven_id)
 
     async def until(self, ven_id: str, wanted: Callable[[Standing], Any]) -> Standing:
-        for _ in range(400):
-            if (found := await self.standing(ven_id)) is not None and wanted(found):
-                return found
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"{ven_id} stands so: {await self.standing(ven_id)}")
+        async with asyncio.timeout(90):
+            while (found := await self.standing(ven_id)) is None or not wanted(found):
+                await asyncio.sleep(0.05)
+        return found
 
     async def taken(self, ven_id: str, *listeners: Listener) -> None:
         """Until what it said just now is written, or remembered by one of them."""
         now = self.clock.now()
-        for _ in range(400):
-            found = await self.standing(ven_id)
-            remembered = [one._unwritten[ven_id].at for one in listeners if ven_id in one._unwritten]
-            if now in [*remembered, found and found.heard_at]:
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError(f"{ven_id} was not heard at {now}")
+        async with asyncio.timeout(90):
+            while True:
+                found = await self.standing(ven_id)
+                remembered = [one._unwritten[ven_id].at for one in listeners if ven_id in one._unwritten]
+                if now in [*remembered, found and found.heard_at]:
+                    return
+                await asyncio.sleep(0.02)
 
     async def after(self, seconds: float, listener: Listener) -> None:
         """Seconds later, as a tick finds it."""

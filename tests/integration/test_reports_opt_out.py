@@ -15,8 +15,7 @@ from tieline.base.time import iso
 from tieline.dispatch import actions, publishing, reads
 from tieline.dispatch.dispatcher import Dispatcher
 from tieline.dispatch.holding import Circle, look
-from tieline.dispatch.measuring import HeldSpan
-from tieline.dispatch.metered import Metered
+from tieline.dispatch.metered import HeldSpan, Metered
 from tieline.dispatch.model import (
     HELD,
     EventState,

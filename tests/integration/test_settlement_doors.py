@@ -52,9 +52,12 @@ async def test_statements_at_their_doors(world: World) -> None:
         assert (await door.get("/v1/statements?event_id=cold")).json()["items"] == []
         csv = await door.get("/v1/statements/hot-1", headers={"accept": "text/csv"})
         assert csv.text.splitlines() == [
-            "ven_id,baseline_kwh,used_kwh,delivered_kwh,gap_seconds,readings,note,asked_kwh,settled",
-            "home-1,4.0,1.0,3.0,0.0,8,,3.0,True",
-            "home-2,4.0,4.0,0.0,0.0,8,,3.0,True",
+            (
+                "ven_id,baseline_kwh,used_kwh,delivered_kwh,gap_seconds,readings,note,asked_kwh,settled,"
+                "delivered_low_kwh,delivered_high_kwh"
+            ),
+            "home-1,4.0,1.0,3.0,0.0,8,,3.0,True,,",
+            "home-2,4.0,4.0,0.0,0.0,8,,3.0,True,,",
         ]
         for path in ("/v1/statements/hot-9", "/v1/statements/hot-1/readings?ven_id=nobody"):
             assert (await door.get(path)).status_code == 404

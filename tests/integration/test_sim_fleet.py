@@ -178,7 +178,7 @@ async def test_homes_obey_an_event_and_restore_themselves(
     async with running(platform, chosen):
         await until(platform, START, 6)
         start = platform.now.replace(second=0, microsecond=0) + timedelta(minutes=4)
-        end = start + timedelta(minutes=6)
+        end = start + timedelta(minutes=10)
         for ven_id in platform.vens:
             command = msgspec.json.encode(event(platform, ven_id, start, end))
             for _ in range(2):  # said twice, acted on once
@@ -187,9 +187,10 @@ async def test_homes_obey_an_event_and_restore_themselves(
     for acks in platform.acks.values():
         assert [ack.answer for ack in acks] == [Answer.ACCEPTED] * 2
         assert acks[0] == acks[1]
+    begun = max(start, *(ack.at for acks in platform.acks.values() for ack in acks))  # a slow machine may be late
     lines = truth(chosen)
     assert all(power == without for at, power, without in lines if at <= start)
-    assert all(power < without for at, power, without in lines if start < at <= end)
+    assert all(power < without for at, power, without in lines if begun + timedelta(minutes=1) <= at <= end)
     states = {(loads.at, load.state) for all_ in platform.loads.values() for loads in all_ for load in loads.loads}
     assert any(start < at <= end for at, state in states if state == "shed")
     assert not any(at > end + timedelta(minutes=1) for at, state in states if state == "shed")
@@ -199,7 +200,7 @@ async def test_homes_obey_an_operator_s_own_commands(platform: Platform, door: a
     async with running(platform, options(tmp_path, history_days=0)):
         await until(platform, START, 6)
         start = platform.now
-        end = start + timedelta(minutes=6)
+        end = start + timedelta(minutes=12)
         for ven_id in platform.vens:
             own = Command("d-1", Op.SHED_PANEL, start, end, end_at=end, limit_kw=0.0)
             get = Command("d-2", Op.GET, start, end, names=["panel.limit_kw", "meter_kw"])
@@ -211,7 +212,8 @@ async def test_homes_obey_an_operator_s_own_commands(platform: Platform, door: a
         values = next(ack.values for ack in acks if ack.command_id == "d-2")
         assert isinstance(values["meter_kw"], float)
     told = [(loads.at, load) for all_ in platform.loads.values() for loads in all_ for load in loads.loads]
-    held = [load for at, load in told if start + timedelta(minutes=2) < at <= end and load.state == "shed"]
+    begun = max(ack.at for acks in platform.acks.values() for ack in acks) + timedelta(minutes=2)
+    held = [load for at, load in told if begun < at <= end and load.state == "shed"]
     assert held
     assert all(load.withheld_kw for load in held)
     assert any(load.hold_s for load in held)

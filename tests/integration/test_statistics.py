@@ -54,7 +54,7 @@ class World:
         self.tail = Tail(log, series, seals=True, seal_seconds=3600)
         self.fleet = Fleet(rows, self.tail, clock, online_s=300)
         self.said = 0
-        provided = {"rows": rows, "series": series, "fleet": self.fleet, "log": log}
+        provided = {"rows": rows, "series": series, "fleet": self.fleet, "log": log, "letters": None}
         given = {name: _given(thing) for name, thing in provided.items()}
         app: Any = Litestar(ROUTES, dependencies=given, exception_handlers=dict[Any, Any](doors.PROBLEMS))
         self.door = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tieline")
@@ -119,11 +119,9 @@ def _given(thing: object) -> Provide:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    for _ in range(400):
-        if true():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it does not come to pass")
+    async with asyncio.timeout(90):
+        while not true():
+            await asyncio.sleep(0.02)
 
 
 async def stopped(task: "asyncio.Task[None]") -> None:

@@ -10,6 +10,7 @@ from aiohttp import TCPConnector, web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tests.servers.authority import Authority
+from tests.servers.nats import free_port
 from tests.servers.receiver import Heard, Receiver, answering, receiving, speaking
 from tieline.base.errors import Refused, Unready
 from tieline.vtn.webhooks import addresses
@@ -283,13 +284,6 @@ async def test_nobody_there(sender: Sender) -> None:
         await sender.post(f"http://127.0.0.1:{free_port()}/", b"{}", HEADERS)
     with pytest.raises(Unready, match="cannot be resolved"):
         await sender.post("http://nobody.invalid/", b"{}", HEADERS)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 # --- the challenge ----------------------------------------------------------------------------------------------------

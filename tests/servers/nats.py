@@ -1,6 +1,8 @@
 """NATS for tests: one supervised server, and a cluster of three whose nodes can be killed and brought back."""
 
 import contextlib
+import itertools
+import os
 import random
 import subprocess
 import time
@@ -23,14 +25,26 @@ from tieline.adapters.nats.configuration import (
 )
 from tieline.adapters.nats.server import _CLIENT_PORTS, LOOPBACK, NatsServer
 
+HEALTHY_S = 120
+
+
+def _own_ports() -> Iterator[int]:
+    """Below those the system gives to outgoing connections, none of those that a server of our own chooses from, and
+    none of those of another worker of this run: from a random one on, since another run may be at work."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = [port for port in range(15000, 31999) if port not in _CLIENT_PORTS][worker::workers]
+    start = random.randrange(len(ports))
+    return itertools.cycle(ports[start:] + ports[:start])
+
+
+_PORTS = _own_ports()
+
 
 def free_port() -> int:
-    """A port nobody listens on, below those the system gives to outgoing connections, and none of those that a server
-    of our own chooses from: another test may be starting one at this moment."""
-    while True:
-        port = random.randrange(15000, 31999)
-        if port not in _CLIENT_PORTS and system.free(LOOPBACK, port):
-            return port
+    """A port nobody listens on, and that nobody else is given: who asked may take a while to listen there, or cease to
+    for a while."""
+    return next(port for port in _PORTS if system.free(LOOPBACK, port))
 
 
 @pytest.fixture
@@ -67,13 +81,13 @@ class NatsNode:
 
     def wait_until_healthy(self) -> None:
         """Until it has caught up with the others: only then may another be killed without losing the majority."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HEALTHY_S
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(self._health, timeout=60).status_code == 200:
                     return
             time.sleep(0.05)
-        raise TimeoutError(f"{self.name} is not healthy after a minute")
+        raise TimeoutError(f"{self.name} is not healthy after {HEALTHY_S} s")
 
 
 class NatsCluster:

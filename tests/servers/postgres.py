@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.servers.nats import free_port
 from tieline.adapters.sql.postgres import PostgresRows
 from tieline.base.time import RatedClock
 
@@ -40,13 +40,6 @@ def _user() -> str | None:
     return "postgres" if any(user.pw_name == "postgres" for user in pwd.getpwall()) else "nobody"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _initialised(folder: Path) -> Path:
     secret, data = folder / "password", folder / "data"
     secret.write_text(_PASSWORD)
@@ -56,13 +49,13 @@ def _initialised(folder: Path) -> Path:
     subprocess.run(
         [_binary("initdb"), "--pgdata", data, "--username=tieline", f"--pwfile={secret}", "--auth=scram-sha-256",
          "--encoding=UTF8", "--locale=C", "--no-sync"],
-        user=_user(), cwd=folder, check=True, capture_output=True, timeout=60,
+        user=_user(), cwd=folder, check=True, capture_output=True, timeout=120,
     )  # fmt: skip
     return data
 
 
 def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    for _ in range(300):
+    for _ in range(1200):
         asked = [_binary("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
         if subprocess.run(asked, check=False, timeout=60).returncode == 0:
             return
@@ -76,7 +69,7 @@ def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 def postgres_url() -> Iterator[str]:
     """The URL of the server's first database; its user may create others."""
     folder = Path(tempfile.mkdtemp(prefix="tieline-postgres-"))  # pytest's own folders are closed to other users
-    data, port, log = _initialised(folder), _free_port(), folder / "log"
+    data, port, log = _initialised(folder), free_port(), folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [_binary("postgres"), "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1",

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from nats.aio.client import Client
 
 from tests.servers.nats import NatsCluster, free_port
 from tieline.adapters.nats.connection import connect
+from tieline.adapters.nats.line import NatsConnection
 from tieline.adapters.nats.mqtt import MqttPublisher
 from tieline.adapters.nats.server import LOOPBACK, NatsServer
+
+PATIENCE_S = 60.0
 
 
 @dataclass
 class Standing:
     """A connection, and what an adapter on it is opened with. `mend` brings back what was killed."""
 
-    connection: Client
+    connection: NatsConnection
     publisher: MqttPublisher
     replicas: int
     timeout_s: float
@@ -38,7 +40,7 @@ async def on_server(folder: Path) -> AsyncIterator[Standing]:
     connection = await connect([server.url], user=server.user, password=server.password)
     publisher = MqttPublisher(server.mqtt_host, server.mqtt_port, user=server.user, password=server.password)
     try:
-        yield Standing(connection, publisher, 1, 10, lambda _: server.kill(), lambda: None)
+        yield Standing(connection, publisher, 1, PATIENCE_S, lambda _: server.kill(), lambda: None)
     finally:
         await connection.close()
         await server.stop()
@@ -48,13 +50,13 @@ async def on_server(folder: Path) -> AsyncIterator[Standing]:
 async def on_cluster(cluster: NatsCluster) -> AsyncIterator[Standing]:
     connection = await connect(cluster.urls, user=cluster.user, password=cluster.password)
     mqtt_port = cluster.nodes[-1].mqtt_port
-    publisher = MqttPublisher(LOOPBACK, mqtt_port, user=cluster.user, password=cluster.password, timeout_s=20)
+    publisher = MqttPublisher(LOOPBACK, mqtt_port, user=cluster.user, password=cluster.password, timeout_s=PATIENCE_S)
 
     def kill(netloc: str) -> None:
         next(node for node in cluster.nodes if node.url.endswith(netloc)).kill()
 
     try:
-        yield Standing(connection, publisher, 3, 20, kill, cluster.start)
+        yield Standing(connection, publisher, 3, PATIENCE_S, kill, cluster.start)
     finally:
         await connection.close()
         cluster.start()

@@ -59,6 +59,15 @@ def test_a_file_is_tried(tmp_path: Path, form: str) -> None:
     assert ("weather", "business") in weather
 
 
+def test_a_forecast_of_the_day_before_is_tried_where_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a while to make: here it is as good as the truth."""
+    monkeypatch.setattr("tieline.forecasts.backcasting.day_ahead", lambda values, _: values)
+    file = tmp_path / "homes.parquet"
+    parquet.write_table(readings(), file)
+    found = scores(str(file), "--forecast")
+    assert found["forecast", "business"]["fleet_rrmse"] < found["day-before", "business"]["fleet_rrmse"]
+
+
 def test_stamps_are_of_the_clock_where_the_meters_are(tmp_path: Path) -> None:
     """A home that draws only from five to eight in the evening, in Sydney."""
     table = readings().slice(0, 48 * DAYS)

@@ -34,6 +34,8 @@ def fleets(draw: st.DrawFn) -> tuple[Fleet, Event]:
         out=random.random((METERS, DAYS)) < 0.02,
         contract_kw=np.array([2.0, np.nan, 5.0, 1.0]),
         temperature_c=random.normal(18, 8, (DAYS, 24)),
+        group_kw=random.gamma(2.0, 0.5, (DAYS, 24)),
+        forecast_kw=random.gamma(2.0, 0.5, (DAYS, 24)),
         controls=Fleet(random.gamma(2.0, 0.5, (8, DAYS, 24)), until - timedelta(days=65)),
     )
     return fleet, event(until)
@@ -80,7 +82,7 @@ def test_the_order_of_days_never_matters(rule: Rule, given_: tuple[Fleet, Event]
 
 
 def shuffle_days(frame: Frame, order: list[int]) -> Frame:
-    weather = frame.weather
+    weather, outlook = frame.weather, frame.outlook
     return replace(
         frame,
         days=[frame.days[i] for i in order],
@@ -88,6 +90,9 @@ def shuffle_days(frame: Frame, order: list[int]) -> Frame:
         called=None if frame.called is None else frame.called[order],
         out=None if frame.out is None else frame.out[order],
         weather=None if weather is None else replace(weather, days_c=weather.days_c[order]),
+        outlook=None
+        if outlook is None
+        else replace(outlook, days_kw=outlook.days_kw[order], foretold_kw=outlook.foretold_kw[order]),
     )
 
 
@@ -144,7 +149,12 @@ def test_the_same_load_every_day_is_its_own_baseline(rule: Rule) -> None:
     kw = np.full((METERS, DAYS, 24), 1.5)
     first = WEDNESDAY - timedelta(days=65)
     fleet = Fleet(
-        kw, first, temperature_c=np.full((DAYS, 24), 18.0), controls=Fleet(np.full((8, DAYS, 24), 1.5), first)
+        kw,
+        first,
+        temperature_c=np.full((DAYS, 24), 18.0),
+        group_kw=np.full((DAYS, 24), 2.0),
+        forecast_kw=np.full((DAYS, 24), 2.0),
+        controls=Fleet(np.full((8, DAYS, 24), 1.5), first),
     )
     got = baselines(rule, fleet, at)
     if "has no baseline for" not in got.reasons.get(0, ""):

@@ -146,6 +146,16 @@ def test_the_three_highest_of_five_on_weekends() -> None:
     assert kwh(plain(caiso), flat(caiso, *loads, until=SUNDAY), event(SUNDAY)) == pytest.approx(2 * weighed)
 
 
+def test_days_of_an_event_or_an_outage_are_not_considered() -> None:
+    """“Only the days that did not experience an event or power outage are considered” (PG&E, Power Saver Rewards, FAQ):
+    two more days are looked at instead, and the five highest of ten stay."""
+    rule = plain(markets.CAISO_5_IN_10)
+    fleet = flat(rule, 99, 10, 99, 1, 9, 2, 8, 3, 7, 4, 6, 5)
+    nearest = candidates(rule, WEDNESDAY)
+    called, out = (np.array([[one == day for one in fleet.days]]) for day in (nearest[0], nearest[2]))
+    assert kwh(rule, replace(fleet, called=called, out=out)) == pytest.approx(2 * 8)
+
+
 @pytest.mark.parametrize(("today", "factor"), [(1.2, 1.2), (3.0, 1.4), (0.1, 0.71)])
 def test_five_in_ten_is_adjusted_by_two_hours_on_either_side(today: float, factor: float) -> None:
     """13 and 14 before an event at 17, 21 and 22 after its end at 19: each two hours off."""

@@ -9,7 +9,15 @@ import pytest
 from tests.unit.baseline_homes import WEDNESDAY, baselines, event
 from tieline.settlement.baseline.fleet import Fleet
 from tieline.settlement.baseline.frame import Floats
-from tieline.settlement.baseline.markets import CONTROL_GROUP, HOUR_OF_WEEK, WEATHER
+from tieline.settlement.baseline.markets import (
+    CAISO_5_IN_10,
+    CONTROL_GROUP,
+    FORECAST,
+    HOUR_OF_WEEK,
+    PJM_4_OF_5,
+    PJM_SAME_DAY,
+    WEATHER,
+)
 
 DAYS = 61
 FIRST = WEDNESDAY - timedelta(days=60)
@@ -142,3 +150,47 @@ def test_an_event_must_fit() -> None:
     for wrong in (event(hours=0), event(date(2030, 1, 1)), replace(event(), start_s=1800)):
         with pytest.raises(Refused):
             baselines(HOUR_OF_WEEK, fleet, wrong)
+
+
+# --- the forecast of the group ----------------------------------------------------------------------------------------
+
+
+def foretold(group_kw: float, forecast_kw: float) -> Fleet:
+    """Homes of 1 and 3 kW in a group whose mean home drew so much, and is forecast to draw so much."""
+    homes = np.stack([np.full((DAYS, 24), 1.0), np.full((DAYS, 24), 3.0)])
+    return Fleet(homes, FIRST, group_kw=np.full((DAYS, 24), group_kw), forecast_kw=np.full((DAYS, 24), forecast_kw))
+
+
+def test_a_forecast_is_shared_out_by_usual_load() -> None:
+    """The group is forecast to draw half as much again as usual: so is each home, and they add up to the forecast."""
+    got = baselines(FORECAST, foretold(2.0, 3.0))
+    np.testing.assert_allclose(got.kw, [[1.5] * 2, [4.5] * 2])
+    assert got.kw.mean() == pytest.approx(3.0)
+    assert len(got.days(0)) == 10
+
+
+def test_without_a_forecast_there_is_no_baseline() -> None:
+    fleet = foretold(2.0, 3.0)
+    assert fleet.forecast_kw is not None
+    fleet.forecast_kw[-1, 18] = np.nan
+    assert "a forecast of all the event's hours" in baselines(FORECAST, fleet).reasons[0]
+    assert "a forecast" in baselines(FORECAST, replace(fleet, forecast_kw=None)).reasons[1]
+
+
+def test_a_forecast_of_a_group_that_feeds_in_cannot_be_shared_out() -> None:
+    assert "feeds in" in baselines(FORECAST, foretold(-2.0, 3.0)).reasons[0]
+
+
+def test_a_day_whose_group_nobody_knows_does_not_count() -> None:
+    fleet = foretold(2.0, 3.0)
+    assert fleet.group_kw is not None
+    fleet.group_kw[-2] = np.nan
+    got = baselines(FORECAST, fleet)
+    assert WEDNESDAY - timedelta(days=1) not in got.days(0)
+    np.testing.assert_allclose(got.kw[0], 1.5)
+
+
+def test_what_a_rule_looks_at_after_the_event() -> None:
+    """Nothing; the event's own hours; the adjustment's second half; the hours after it."""
+    found = [one.after_h for one in (PJM_4_OF_5, FORECAST, WEATHER, CONTROL_GROUP, CAISO_5_IN_10, PJM_SAME_DAY)]
+    assert found == [None, None, 0.0, 0.0, 4.0, 3.0]

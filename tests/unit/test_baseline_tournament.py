@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.baseline_homes import event
 from tieline.settlement.baseline.fleet import Fleet
 from tieline.settlement.baseline.frame import Floats
-from tieline.settlement.baseline.intervals import Alike, followed, interval
+from tieline.settlement.baseline.intervals import interval
 from tieline.settlement.baseline.markets import AEMO_OTHER, CAISO_10_IN_10, CONTROL_GROUP, DAY_BEFORE, WEATHER
 from tieline.settlement.baseline.scores import Score, bias, cv_rmse, nmbe, rrmse, winner
 from tieline.settlement.baseline.tournament import Trial, scores, trial
@@ -47,18 +47,15 @@ def test_places_of_the_order() -> None:
     """Of 19 errors the 90 % interval is from the first to the last; of 39 from the second to the last but one."""
     for n, low, high in ((19, 1, 19), (39, 2, 38), (119, 6, 114)):
         errors = RANDOM.permutation(np.arange(1.0, n + 1))[:, None]
-        assert [float(end[0]) for end in interval(errors)] == [low, high]
-    between = interval(np.arange(1.0, 30)[:, None])
-    np.testing.assert_allclose(np.concatenate(between), [1.5, 28.5])
+        assert interval(errors)[:, 0].tolist() == [low, high]
+        assert interval(errors, 0.999)[:, 0].tolist() == [1, n]
+    np.testing.assert_allclose(interval(np.arange(1.0, 30)[:, None])[:, 0], [1.5, 28.5])
 
 
-def test_too_few_days_have_no_interval() -> None:
-    errors = np.full((19, 2), np.nan)
-    errors[:18, 0], errors[:, 1] = 1.0, 1.0
-    low, high = interval(errors)
-    assert np.isnan([low[0], high[0]]).all()
-    assert (low[1], high[1]) == (1.0, 1.0)
-    assert np.isnan(interval(np.empty((0, 3)))[0]).all()
+def test_too_few_errors_have_no_interval() -> None:
+    assert np.isnan(interval(np.ones((18, 1)))).all()
+    assert interval(np.ones((19, 1)))[:, 0].tolist() == [1.0, 1.0]
+    assert np.isnan(interval(np.empty((0, 3)))).all()
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9])
@@ -68,19 +65,6 @@ def test_it_covers_what_it_says_whatever_the_errors_are(level: float, draw: obje
     low, high = interval(errors[:-1], level)
     inside = (errors[-1] >= low) & (errors[-1] <= high)
     assert inside.mean() == pytest.approx(level, abs=0.025)
-
-
-def test_an_interval_is_made_of_earlier_days_of_the_same_kind_alone() -> None:
-    business = np.arange(100) % 3 > 0
-    errors = np.where(business, 1.0, 50.0)[:, None] * np.linspace(1, 2, 100)[:, None]
-    low, high = followed(errors, business)
-    later = errors.copy()
-    later[60:] = -99.0
-    again, _ = followed(later, business)
-    np.testing.assert_array_equal(again[:61], low[:61])
-    known = business & ~np.isnan(high[:, 0])
-    assert known.sum() > 40
-    assert high[known].max() <= 2.0
 
 
 # --- the tournament ---------------------------------------------------------------------------------------------------
@@ -128,48 +112,15 @@ def test_the_proposed_rule_is_the_best_of_those_without_bias() -> None:
     assert winner(found, "business", most_bias=0.0) is None
 
 
-def test_trials_of_different_fleets_are_one() -> None:
-    one, other = homes(3, 40), homes(2, 30)
+def test_trials_of_portions_are_one() -> None:
+    one, other = homes(3, 40), homes(2, 40)
     first, second = (trial(f, [DAY_BEFORE], [event(day) for day in f.days]) for f in (one, other))
     both = first.joined(second)
-    assert both.actual_kw.shape == (70, 5, 2)
+    assert both.actual_kw.shape == (40, 5, 2)
     assert isinstance(both, Trial)
+    assert both.history("day-before").error_kw.shape == (40, 5, 2)
     (whole, *_), (a, *_), (b, *_) = scores(both), scores(first), scores(second)
     assert whole.days == a.days + b.days
-
-
-# --- of those that are called -----------------------------------------------------------------------------------------
-
-
-def test_who_stands_high_has_the_interval_of_those_that_stood_as_high() -> None:
-    """Errors grow with how high a meter stands: a tenth of it, above or below."""
-    random = np.random.default_rng(0)
-    lift = random.gamma(1.0, 1.0, (40, 200))
-    errors = lift * random.uniform(-0.1, 0.1, lift.shape)
-    how_sure = Alike.of(errors, lift, np.where(np.arange(200) < 100, 0.1, 6.0), np.ones(200))
-    low, high = how_sure.each()
-    assert (high - low)[:100].max() < 0.1
-    assert (high - low)[100:].min() > 0.5
-    next_errors = np.where(np.arange(200) < 100, 0.1, 6.0) * random.uniform(-0.1, 0.1, 200)
-    assert ((low <= next_errors) & (next_errors <= high)).mean() > 0.85
-
-
-def test_the_sum_is_surer_than_its_parts_unless_they_err_together() -> None:
-    random = np.random.default_rng(1)
-    chance, common = random.normal(0, 1, (40, 100)), random.normal(0, 1, (40, 1))
-    lift, all_of_them = random.random((40, 100)), np.ones(100, bool)
-    apart = Alike.of(chance, lift, lift[0], np.ones(100)).together(all_of_them)
-    alike = Alike.of(chance + common, lift, lift[0], np.ones(100)).together(all_of_them)
-    assert apart[0] == -apart[1]
-    assert apart[1] < 30
-    assert alike[1] > 100
-
-
-def test_nobody_knows_how_sure_where_nothing_is_known() -> None:
-    unknown = np.full((5, 3), np.nan)
-    low, high = Alike.of(unknown, unknown, np.zeros(3), np.ones(3)).each()
-    assert np.isnan(low).all()
-    assert np.isnan(high).all()
 
 
 def test_days_of_calls_are_not_tried() -> None:

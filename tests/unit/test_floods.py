@@ -109,3 +109,16 @@ def test_of_much_that_is_refused_some_is_kept_and_the_rest_counted() -> None:
     assert (unkept.ven_id, unkept.first.position, unkept.count) == ("home-1", REFUSED_AT_ONCE + 1, 480)
     assert refusals.end(None) == []
     assert refusals.keeps(entry(502, 60), "home-1", dead, NOW + timedelta(seconds=60))
+
+
+@given(st.lists(st.integers(1, 60), max_size=30), st.integers(0, 20))
+def test_what_passes_by_the_thousand_is_bounded_as_what_is_asked_of_one_by_one(sizes: list[int], gap_s: int) -> None:
+    floods, position, taken, at_s = Floods(BOUNDS), 0, 0, 0.0
+    for size in sizes:
+        some = [entry(position + n + 1, at_s + n / 1000) for n in range(size)]
+        kept = some if floods.passes(some) else [one for one in some if not floods.drops(one)]
+        position, taken, at_s = position + size, taken + len(kept), at_s + gap_s
+        if taken == position:
+            assert not floods.begun()
+    assert taken >= min(position, BOUNDS.burst)
+    assert taken <= BOUNDS.burst + BOUNDS.per_s * (at_s + 1) + BOUNDS.burst // 20

@@ -6,14 +6,13 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.loads import LoadNow, columns
 from tieline.dispatch.planning import (
     BEARS,
     ELIGIBLE,
     REASONS,
     Bears,
     Circumstances,
-    LoadNow,
-    Loads,
     Reason,
     could_give_kw,
     judged,
@@ -31,11 +30,11 @@ def ago(seconds: float) -> datetime:
 
 
 def why(load: LoadNow, known: Circumstances = KNOWN) -> Reason:
-    return REASONS[int(judged(Loads.of([load]), known)[0])]
+    return REASONS[int(judged(columns([load]), known)[0])]
 
 
 def test_one_that_nothing_speaks_against_may_be_called() -> None:
-    assert judged(Loads.of([LOAD]), KNOWN)[0] == ELIGIBLE
+    assert judged(columns([LOAD]), KNOWN)[0] == ELIGIBLE
     assert why(LOAD) is Reason.ELIGIBLE
 
 
@@ -87,9 +86,9 @@ def test_of_several_reasons_the_first_in_their_order_is_told() -> None:
 def test_a_load_gives_no_more_than_it_draws_above_its_floor_nor_than_its_ceiling() -> None:
     ev = LoadNow("home-1", "ev", Kind.EV, sheddable=True, power_kw=7.0, sheddable_kw=7.0, heard_at=NOW)
     rows = [ev, msgspec.structs.replace(ev, power_kw=1.0), msgspec.structs.replace(ev, ceiling_kw=5.0)]
-    assert could_give_kw(Loads.of(rows)).tolist() == [7.0, 1.0, 5.0]
+    assert could_give_kw(columns(rows)).tolist() == [7.0, 1.0, 5.0]
     floored = {**BEARS, Kind.EV: Bears(floor_kw=1.4)}
-    assert could_give_kw(Loads.of(rows), floored).tolist() == [pytest.approx(5.6), 0.0, 5.0]
+    assert could_give_kw(columns(rows), floored).tolist() == [pytest.approx(5.6), 0.0, 5.0]
     assert why(rows[1], Circumstances(NOW, 300, bears=floored)) is Reason.TOO_LITTLE
 
 
@@ -99,7 +98,7 @@ def test_one_that_says_nonsense_gives_nothing(odd: float) -> None:
         msgspec.structs.replace(LOAD, power_kw=odd, sheddable_kw=odd),
         msgspec.structs.replace(LOAD, sheddable_kw=-abs(odd)),
     ):
-        assert could_give_kw(Loads.of([load])).tolist() == [0.0]
+        assert could_give_kw(columns([load])).tolist() == [0.0]
         assert why(load) is Reason.TOO_LITTLE
 
 
@@ -113,4 +112,4 @@ def test_every_kind_says_what_it_bears() -> None:
 
 
 def test_nobody_is_asked_about() -> None:
-    assert len(judged(Loads.of([]), KNOWN)) == 0
+    assert len(judged(columns([]), KNOWN)) == 0

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tieline.base.time import iso
 from tieline.sim import homes as physics
 from tieline.sim.homes import Fleet, Held, Step, warmed_up
 from tieline.sim.routine import Array
+from tieline.sim.station import Station
 from tieline.sim.stock import BATTERY, DRYER, EV, HVAC, LOADS, PV, REFRIGERATOR, SHEDDABLE, WATER_HEATER
 from tieline.sim.weather import Weather
 
@@ -278,3 +281,13 @@ def test_it_is_always_a_hot_dry_summer_without_jumps(seed: int, day: int, hour: 
     assert abs(soon.outdoor_c - now.outdoor_c) < 0.3
     assert now == Weather(seed, 36.74).at(day, hour)
     assert weather.at(day, 1.0).irradiance_kw_m2 == 0 < weather.at(day, 13.0).irradiance_kw_m2
+
+
+def test_the_station_tells_each_hour_once_it_is_over(tmp_path: Path) -> None:
+    station = Station(tmp_path / "weather.csv", TUESDAY, fleet(homes=1).outdoor_c)
+    for minutes in (59, 61, 180):
+        station.tell(TUESDAY + timedelta(minutes=minutes))
+    header, *lines = (tmp_path / "weather.csv").read_text().splitlines()
+    assert header == "at,outdoor_degc"
+    assert [line.split(",")[0] for line in lines] == [iso(TUESDAY + timedelta(hours=n)) for n in range(3)]
+    assert all(10 < float(line.split(",")[1]) < 45 for line in lines)

@@ -31,7 +31,7 @@ def archive(*files: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> by
 
 
 def opened(data: bytes) -> list[zips.Member]:
-    return list(zips.members(data, "a.zip"))
+    return list(zips.opened(data, "a.zip"))
 
 
 def test_files_of_an_archive_and_of_archives_in_it_are_read_as_one() -> None:

@@ -313,7 +313,30 @@ export interface RunSummary {
   total: string;
 }
 
+/** How intervals of baselines were made: `held` is the share of the days themselves that lay within; null: none judged. */
+export interface Calibration {
+  level: number;
+  days: number;
+  vens: number;
+  errors: number;
+  held: number | null;
+  sum_held: number | null;
+  digest: string;
+  why: string; // why there is no interval of a VEN; empty: there is
+  sum_why: string; // the same of the sum
+}
+
+export interface MeasuredEvent {
+  event_id: string;
+  rule: string;
+  calibration: Calibration;
+  delivered_kwh: number;
+  delivered_low_kwh?: number;
+  delivered_high_kwh?: number;
+}
+
 export interface RunHead extends RunSummary {
+  measured: MeasuredEvent[];
   inputs: { kind: "terms" | "statement" | "prices" | "commitments"; name: string; digest: string }[];
   restates: string;
   digest: string;
@@ -331,6 +354,8 @@ export interface SettledDelivery {
   paid_kwh: string; // what counts after netting
   gap_seconds: number;
   note: string;
+  delivered_low_kwh?: string;
+  delivered_high_kwh?: string;
 }
 
 export interface Entry {
@@ -364,6 +389,8 @@ export interface PaidInterval {
   paid_kwh: string;
   price_per_kwh: string;
   amount: string;
+  low_kwh: string | null; // of the baseline
+  high_kwh: string | null;
 }
 
 export interface EventExplained {
@@ -377,6 +404,7 @@ export interface EventExplained {
   known_at: string;
   readings: number;
   note: string;
+  calibration: Calibration | null; // null: of a statement from before there was any
   intervals: PaidInterval[];
 }
 

@@ -32,6 +32,9 @@ from tieline.telemetry.flood import Bounds
 from tieline.telemetry.flooding import Flooding
 from tieline.telemetry.model import Dead, Limits
 from tieline.telemetry.presence.model import Policy as PresencePolicy
+from tieline.telemetry.replay import Letters
+from tieline.telemetry.rollups.levels import Levels
+from tieline.telemetry.rollups.reads import Rollups
 from tieline.telemetry.tail import Tail
 from tieline.vtn import part as vtn
 from tieline.vtn.notifiers import Broker
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     from tieline.vtn.announce import Announced
 
 PARTS = ("api", "telemetry", "forecasts", "dispatch", "settlement", "vtn")
-BESIDE = {"telemetry": ("statistics", "twins", "flooding"), "dispatch": ("flooding",)}
+BESIDE = {"telemetry": ("statistics", "rollups", "twins", "flooding"), "dispatch": ("flooding",)}
 """Parts of slices' own that run wherever the messages of devices are taken in."""
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
@@ -74,7 +77,8 @@ def assemble(settings: Settings, ports: Ports, names: Sequence[str]) -> Process:
     seals = "telemetry" in names
     tail = Tail(ports.log, ports.series, seals=seals, seal_seconds=settings.series_seal_seconds)
     fleet = Fleet(ports.rows, tail, ports.clock, settings.online_s, _presence(settings))
-    parts = _parts(settings, ports, tail, fleet)
+    levels = Levels(ports.rows, ports.series, ports.five, ports.hour)
+    parts = _parts(settings, ports, tail, fleet, levels)
     tasks = [
         Task("outbox", ports.outbox.run),
         Task("clock", ports.shared_clock.watch),
@@ -82,7 +86,14 @@ def assemble(settings: Settings, ports: Ports, names: Sequence[str]) -> Process:
         *parts["identity"].tasks,
         *[task for own in _with_beside(names) if own in parts for task in parts[own].tasks],
     ]
-    http = _http(settings, ports, fleet, parts if "api" in names else {})
+    rollups = Rollups(levels)
+    provided = {
+        "fleet": fleet,
+        "rollups": rollups,
+        "letters": Letters(ports.log, ports.rows, ports.refused, ports.clock, _limits(settings)),
+        **telemetry.answering(ports.log, ports.rows, ports.series, rollups, tail, ports.clock),
+    }
+    http = _http(settings, ports, provided, parts if "api" in names else {})
     mounts = {path: app for name in names if name in parts for path, app in parts[name].mounts.items()}
     return Process(tasks, Mounted(http, mounts), tail)
 
@@ -104,7 +115,7 @@ class _WithBroker:
         await self._log.ready()
 
 
-def _http(settings: Settings, ports: Ports, fleet: Fleet, parts: Mapping[str, Part]) -> Litestar:
+def _http(settings: Settings, ports: Ports, provided: Mapping[str, object], parts: Mapping[str, Part]) -> Litestar:
     """The doors of /v1 and the page of these parts; of none, only health and metrics."""
     checked: dict[str, api.Checked] = {
         "log": _WithBroker(ports.log, ports.broker_ready),
@@ -136,7 +147,7 @@ def _http(settings: Settings, ports: Ports, fleet: Fleet, parts: Mapping[str, Pa
         index=index,
         rate=ports.shared_clock.rate if settings.loopback else None,
         checked=checked,
-        provided={**checked, "log": ports.log, "clock": ports.clock, "fleet": fleet},
+        provided={**checked, "log": ports.log, "clock": ports.clock, **provided},
     )
 
 
@@ -209,10 +220,14 @@ def _settlement(settings: Settings, ports: Ports) -> list[Part]:
     ]
 
 
-def _parts(settings: Settings, ports: Ports, tail: Tail, fleet: Fleet) -> dict[str, Part]:
-    limits = Limits(
+def _limits(settings: Settings) -> Limits:
+    return Limits(
         settings.reading_ahead_s, settings.reading_future_s, settings.reading_late_s, settings.reading_stale_s
     )
+
+
+def _parts(settings: Settings, ports: Ports, tail: Tail, fleet: Fleet, levels: Levels) -> dict[str, Part]:
+    limits = _limits(settings)
     policy = Policy(
         lead_s=settings.lead_s,
         ack_s=settings.ack_s,
@@ -232,6 +247,7 @@ def _parts(settings: Settings, ports: Ports, tail: Tail, fleet: Fleet) -> dict[s
         telemetry.part(log_, rows, series, refused, clock, limits, flooding, _presence(settings)),
         telemetry.floods(flooding),
         telemetry.statistics(log_, rows, series, clock, fleet),
+        telemetry.rollups(levels, clock),
         telemetry.reading(tail, fleet),
         feeds.part(),
         dispatch.part(log_, rows, series, clock, ports.publisher, policy, flooding),

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol, TypedDict
 
 import msgspec
+import pyarrow as pa
 import structlog
 from nats.aio.client import Client
 
@@ -14,6 +15,7 @@ from tieline.adapters.nats.callout import AuthCallout
 from tieline.adapters.nats.configuration import SYSTEM_USER
 from tieline.adapters.nats.connection import connect
 from tieline.adapters.nats.documents import NatsDocuments
+from tieline.adapters.nats.line import NatsConnection
 from tieline.adapters.nats.log import NatsLog
 from tieline.adapters.nats.mqtt import MqttPublisher
 from tieline.adapters.nats.server import HANDSHAKE, NatsServer
@@ -27,6 +29,7 @@ from tieline.adapters.sql.sqlite import SqliteRows
 from tieline.app.door import Door, opened_door
 from tieline.base.access import Caller, Decide
 from tieline.base.errors import Refused
+from tieline.base.series import READINGS, ROLLUPS
 from tieline.base.time import Clock, RatedClock
 from tieline.dispatch import mqtt as dispatch_mqtt
 from tieline.identity import mqtt as identity_mqtt
@@ -48,6 +51,8 @@ class Store(msgspec.Struct):
 
     rows: SqliteRows | PostgresRows
     series: Series
+    five: Series  # the rollups of series, by five minutes and by hours
+    hour: Series
     blobs: Blobs
     refused: Blobs  # of dead letters alone, whose bytes are forgotten in time
     clock: RatedClock
@@ -68,6 +73,8 @@ class Ports(msgspec.Struct):
     documents: Documents
     rows: Rows
     series: Series
+    five: Series
+    hour: Series
     blobs: Blobs
     refused: Blobs
     clock: RatedClock
@@ -97,20 +104,26 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
         await rows.migrate()
         shared = SharedClock(rows, clock)
         await shared.open(settings.clock_speed, settings.clock_start_at)
-        series = _series(settings)
+        series, five, hour = (_series(settings, named, shape) for named, shape in TABLES.items())
         try:
-            yield Store(rows, series, _blobs(settings, "blobs"), _blobs(settings, "refused"), clock, shared)
+            blobs, refused = _blobs(settings, "blobs"), _blobs(settings, "refused")
+            yield Store(rows, series, five, hour, blobs, refused, clock, shared)
         finally:
-            await series.close()
+            for one in (series, five, hour):
+                await one.close()
 
 
-def _series(settings: Settings) -> DeltaSeries:
+TABLES = {"series": READINGS, "series-5m": ROLLUPS, "series-1h": ROLLUPS}
+
+
+def _series(settings: Settings, named: str, shape: pa.Schema) -> DeltaSeries:
     limits = SeriesLimits(memory_mb=settings.series_memory_mb)
     if not settings.objects:
-        return DeltaSeries.in_folder(settings.folder / "series", limits=limits)
+        return DeltaSeries.in_folder(settings.folder / named, limits=limits, shape=shape)
     bucket, prefix = _bucket(settings)
     cache = settings.folder / "cache"
-    return DeltaSeries.in_bucket(bucket, prefix=f"{prefix}series", cache=cache, limits=limits, **_s3(settings))
+    s3 = _s3(settings)
+    return DeltaSeries.in_bucket(bucket, prefix=f"{prefix}{named}", cache=cache, limits=limits, shape=shape, **s3)
 
 
 def _blobs(settings: Settings, named: str) -> ObjectBlobs:
@@ -253,18 +266,22 @@ def _publisher(settings: Settings, broker: Broker) -> MqttPublisher:
 
 
 GROUPS = [
-    *[(subject, intake.GROUP) for subject in intake.SUBJECTS.values()],
+    (intake.DEVICES, intake.GROUP),
     (dispatch_mqtt.SUBJECT, dispatch_mqtt.GROUP),
     (presence_mqtt.SUBJECT, presence_mqtt.GROUP),
     *[(subject, twins_mqtt.GROUP) for subject in twins_mqtt.SUBJECTS],
 ]
 """The broker keeps a device's message only for groups that it knows of: they come before the devices."""
+RETIRED = [("mqtt.oadr.meter.*", intake.GROUP), ("mqtt.ven.loads.*", intake.GROUP)]
+"""Groups of earlier versions, for which the broker would keep messages for ever."""
 
 
-async def _log(settings: Settings, connection: Client) -> NatsLog:
+async def _log(settings: Settings, connection: NatsConnection) -> NatsLog:
     opened = await NatsLog.open(connection, replicas=settings.log_replicas)
     for subject, group in GROUPS:
         await opened.prepare(subject, group=group)
+    for subject, group in RETIRED:
+        await opened.retire(subject, group=group)
     return opened
 
 
@@ -287,7 +304,8 @@ async def opened(settings: Settings) -> AsyncIterator[Ports]:
             await callout.start()
             yield Ports(
                 events, await NatsDocuments.open(connection, replicas=settings.log_replicas),
-                store.rows, store.series, store.blobs, store.refused, store.clock, wall, store.shared_clock,
+                store.rows, store.series, store.five, store.hour, store.blobs, store.refused,
+                store.clock, wall, store.shared_clock,
                 publisher, Outbox(store.rows, events), who,
                 broker.mqtt_host, broker.mqtt_port, broker.door, sessions, connection, broker.ready,
             )  # fmt: skip

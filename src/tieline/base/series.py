@@ -34,8 +34,8 @@ _ROLLED: list[pa.Field[Any]] = [
     pa.field("high", pa.float64(), nullable=False),
     pa.field("first", pa.float64(), nullable=False),
     pa.field("last", pa.float64(), nullable=False),
-    pa.field("count", pa.int64(), nullable=False),  # readings that lie in the step
-    pa.field("flags", pa.int16(), nullable=False),  # the union of theirs
+    pa.field("count", pa.int64(), nullable=False),  # readings stamped in the step: each in one
+    pa.field("flags", pa.int16(), nullable=False),  # the union of those that cover some of it
     pa.field("known_at", INSTANT, nullable=False),  # when it was made
     pa.field("seq", pa.int64(), nullable=False),
 ]

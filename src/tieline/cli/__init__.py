@@ -12,12 +12,16 @@ from tieline.cli import (
     client,
     command,
     customer,
+    dead_letter,
     device,
     document,
     event,
     fleet,
     forecast,
+    outage,
     platform,
+    rollup,
+    series,
     settlement,
     twin,
     ven,
@@ -56,7 +60,7 @@ customer.add_to(main)
 client.add_to(main)
 authority.add_to(main)
 baseline.add_to(main)
-for part in (event, fleet, device, twin, command, forecast, settlement):
+for part in (event, fleet, device, dead_letter, twin, command, forecast, outage, rollup, series, settlement):
     part.add_to(main)
 document.add_to(settlement.settlement)
 ven.add_to(customer.ven)

@@ -46,9 +46,18 @@ def rules(as_json: bool) -> None:
 @click.option("--calendar", help="Its holidays: NERC, TW, US-CA, AU-NSW, …")
 @click.option("--start", type=click.IntRange(0, 23), default=17, show_default=True, help="Hour the events start.")
 @click.option("--hours", type=click.IntRange(1, 12), default=3, show_default=True, help="How long they are.")
+@click.option("--forecast", is_flag=True, help="Try the forecast of the day before as well: it is made for every day.")
 @json_option
 def tournament(
-    file: Path, columns: str, zone: str, stamp: str, calendar: str | None, start: int, hours: int, as_json: bool
+    file: Path,
+    columns: str,
+    zone: str,
+    stamp: str,
+    calendar: str | None,
+    start: int,
+    hours: int,
+    forecast: bool,
+    as_json: bool,
 ) -> None:
     """Every rule on every day of a CSV or Parquet file of readings, as if it had an event, against what was drawn."""
     from dataclasses import replace
@@ -56,6 +65,7 @@ def tournament(
     import msgspec
 
     from tieline.base.series import Stamp
+    from tieline.forecasts.backcasting import day_ahead
     from tieline.settlement.baseline.days import holidays_of
     from tieline.settlement.baseline.fleet import Event
     from tieline.settlement.baseline.markets import RULES
@@ -65,6 +75,9 @@ def tournament(
     _, fleet = fleet_of(*_columns(file, columns.split(","), zone), stamp=Stamp(stamp))
     if calendar:
         fleet = replace(fleet, holidays=holidays_of(calendar, sorted({day.year for day in fleet.days})))
+    if forecast:
+        group_kw = fleet.mean_kw
+        fleet = replace(fleet, group_kw=group_kw, forecast_kw=day_ahead(group_kw, fleet.first_day))
     events = [Event(day, start * 3600, hours * 3600) for day in fleet.days]
     told = msgspec.to_builtins(scores(trial(fleet, RULES.values(), events)))
     found = [{name: None if str(value) == "nan" else value for name, value in one.items()} for one in told]

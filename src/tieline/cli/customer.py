@@ -133,36 +133,6 @@ def resource_list(url: str, token: str | None, as_json: bool, **params: Any) -> 
 
 
 @click.group()
-def series() -> None:
-    """Series: what is measured or published. Each has its unit, zone and interval convention."""
-
-
-@series.command("add")
-@click.argument("series_id")
-@click.option("--unit", required=True, help="Of its values, such as kW or AUD/MWh.")
-@click.option("--step-s", type=int, required=True, help="Normal length of an interval in seconds.")
-@click.option("--zone", required=True, help="IANA time zone of its days.")
-@click.option("--stamp", type=click.Choice(["start", "end"]), required=True, help="Edge of the interval it stamps.")
-@click.option("--hold-s", type=int, help="Longest a value may stand where neighbours are missing; default: the step.")
-@click.option("--source", required=True, help="Who publishes it.")
-@asking
-def series_add(url: str, token: str | None, as_json: bool, hold_s: int | None, **new: Any) -> None:
-    """Declare a series."""
-    one(ask(url, token, "POST", "/v1/series", {**new, "hold_s": hold_s or new["step_s"]}), as_json)
-
-
-@series.command("list")
-@click.option("-q", help="Text in the id.")
-@click.option("--source", help="mqtt, ons, nem…")
-@paged
-@asking
-def series_list(url: str, token: str | None, as_json: bool, **params: Any) -> None:
-    """List series."""
-    columns = ["series_id", "unit", "step_s", "zone", "stamp", "source"]
-    listed("/v1/series", url, token, as_json, columns, **params)
-
-
-@click.group()
 def statement() -> None:
     """What events delivered."""
 
@@ -189,6 +159,8 @@ def statement_show(url: str, token: str | None, as_json: bool, statement_id: str
         print_json(found)
         return
     lines = found.pop("lines")
+    for ends in ("low_kwh", "high_kwh"):  # by interval: `GET /v1/statements/{id}/intervals` says them in order
+        found.pop(ends, None)
     one(found, False)
     show(lines, False, "lines")
 
@@ -199,20 +171,6 @@ def statement_show(url: str, token: str | None, as_json: bool, statement_id: str
 def statement_settle(url: str, token: str | None, as_json: bool, event_id: str) -> None:
     """Settle an event again with what is known now: a restatement where anything changed."""
     one(ask(url, token, "POST", f"/v1/events/{event_id}/settle"), as_json)
-
-
-@click.group("dead-letter")
-def dead_letter() -> None:
-    """What was refused, and why."""
-
-
-@dead_letter.command("list")
-@paged
-@asking
-def dead_letter_list(url: str, token: str | None, as_json: bool, **params: Any) -> None:
-    """List refused messages, the newest first."""
-    columns = ["position", "said_at", "subject", "reason", "detail", "size"]
-    listed("/v1/dead-letters", url, token, as_json, columns, **params)
 
 
 @click.command()
@@ -246,5 +204,5 @@ def webhooks_replay(url: str, token: str | None, as_json: bool, delivery_id: str
 
 
 def add_to(group: click.Group) -> None:
-    for command in (site, ven, resource, series, statement, dead_letter, openadr, webhooks):
+    for command in (site, ven, resource, statement, openadr, webhooks):
         group.add_command(command)

@@ -8,7 +8,7 @@ import click
 from tieline.base.errors import Refused
 from tieline.base.time import iso, parse_instant
 from tieline.cli.asking import ask, asking, listed, paged
-from tieline.cli.printing import one
+from tieline.cli.printing import one, print_json, show
 
 
 @click.group()
@@ -93,10 +93,17 @@ def event_delivery(url: str, token: str | None, as_json: bool, event_id: str, **
 @paged
 @asking
 def event_plan(url: str, token: str | None, as_json: bool, event_id: str, **params: Any) -> None:
-    """Why each load was called, or not."""
-    listed(
-        f"/v1/events/{event_id}/plan", url, token, as_json, ["ven_id", "resource_id", "kw", "said"], "loads", **params
-    )
+    """Why each load was called, or not; and what the event can count on in its intervals still to come."""
+    found = ask(url, token, "GET", f"/v1/events/{event_id}/plan", **params)
+    if as_json:
+        print_json(found)
+        return
+    columns = ["ven_id", "resource_id", "kw", "said"]
+    show([{name: row.get(name) for name in columns} for row in found["items"]], False, "loads")
+    for plan in found["plans"][:1]:
+        show(plan["ahead"] or [], False, f"intervals ahead, as of {plan['at']}")
+    if found["next_cursor"]:
+        click.echo(f"more: --cursor {found['next_cursor']}")
 
 
 @event.command("reports")

@@ -109,6 +109,7 @@ def demo(homes: int, seed: int, as_json: bool, keep: bool) -> None:
 @click.option("--opt-outs", default=0.02, show_default=True, help="Share of homes that opt out of one.")
 @click.option("--state", type=click.Path(path_type=Path), default=Path(".tieline/sim.json"), show_default=True)
 @click.option("--truth", type=click.Path(path_type=Path), help="Write what would have been without events (NDJSON).")
+@click.option("--weather", type=click.Path(path_type=Path), help="Write the temperature outdoors by the hour (CSV).")
 @click.option("--story", is_flag=True, help="Also call one event, so that there is something to see.")
 @click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 def sim(with_parent: bool, **options: Any) -> None:
@@ -127,17 +128,24 @@ def sim(with_parent: bool, **options: Any) -> None:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--mapping",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A TOML file that says what the columns of a CSV or Parquet file mean.",
+)
 @click.option("--json", "as_json", is_flag=True)
-def load(files: tuple[Path, ...], as_json: bool) -> None:
-    """Load market files into the Series of these settings.
+def load(files: tuple[Path, ...], mapping: Path | None, as_json: bool) -> None:
+    """Load market and meter files into the Series of these settings.
 
-    It reads ONS hourly load and AEMO NEM C/I/D files, zipped or not. Works beside a running platform and without one.
-    Exits 2 when a file could not be loaded at all.
+    It reads ONS hourly load, AEMO NEM C/I/D files, NEM12 and NEM13 meter files, and, by a mapping, any other CSV or
+    Parquet; zipped or not. Works beside a running platform and without one. Exits 2 when a file could not be loaded at
+    all.
     """
     from tieline import app, settings
     from tieline.feeds import actions
 
     chosen = settings.load()
+    mapped_by = mapping.read_bytes() if mapping else None
     click.echo(f"into {chosen.objects or chosen.folder}", err=True)
 
     async def work() -> list[Any]:
@@ -151,6 +159,7 @@ def load(files: tuple[Path, ...], as_json: bool) -> None:
                     series=store.series,
                     blobs=store.blobs,
                     clock=store.clock,
+                    mapped_by=mapped_by,
                 )
                 outcomes.append(outcome)
         return outcomes

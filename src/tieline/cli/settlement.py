@@ -185,6 +185,9 @@ def _tree(known_as: str, found: dict[str, Any]) -> "Tree":
     elif "lines" in found:
         for line in found["lines"]:
             top.add(escape(_line(line)))
+        if made := found.get("calibration"):
+            top.add(f"together: {found['delivered_kwh']} kWh{_between(found)}")
+            _sure(top, made, found["rule"], "sum_")
     else:
         _event(top.add(escape(_line(found["line"]))), found)
     return top
@@ -192,7 +195,12 @@ def _tree(known_as: str, found: dict[str, Any]) -> "Tree":
 
 def _line(line: dict[str, Any]) -> str:
     told = f"{line['ven_id']}: {line['baseline_kwh']} kWh baseline − {line['used_kwh']} used = {line['delivered_kwh']}"
-    return f"{told} kWh from {line['readings']} readings {line['note']}".rstrip()
+    return f"{told} kWh{_between(line)} from {line['readings']} readings {line['note']}".rstrip()
+
+
+def _between(delivered: dict[str, Any]) -> str:
+    low, high = (delivered.get(f"delivered_{end}_kwh") for end in ("low", "high"))
+    return "" if low is None else f" ({low} to {high})"
 
 
 def _account(top: "Tree", account: dict[str, Any], currency: str, events: dict[str, Any]) -> None:
@@ -200,10 +208,12 @@ def _account(top: "Tree", account: dict[str, Any], currency: str, events: dict[s
 
     sums = f"{account['net']} net + {account['tax']} tax = [bold]{account['total']} {currency}[/bold]"
     branch = top.add(f"{account['ven_id']}: {sums}")
+    between = {each.get("event_id"): _between(each) for each in account["deliveries"]}
     for entry in account["entries"]:
         price = "" if entry["price"] is None else f" × {entry['price']}"
         told = f"{entry['clause']} {entry['event_id']}".rstrip()
-        leaf = branch.add(f"{told}: {entry['quantity']} {entry['unit']}{price} = [bold]{entry['amount']}[/bold]")
+        sure = between.get(entry["event_id"], "") if entry["clause"] == "energy" else ""
+        leaf = branch.add(f"{told}: {entry['quantity']} {entry['unit']}{sure}{price} = [bold]{entry['amount']}[/bold]")
         leaf.add(escape(entry["because"]))
         if entry["clause"] == "energy" and entry["event_id"] in events:
             _event(leaf, events[entry["event_id"]])
@@ -216,12 +226,37 @@ def _event(branch: "Tree", event: dict[str, Any]) -> None:
         intervals.add(_interval(each))
     days = ", ".join(event["days"]) or "no days"
     told = f"baseline by {event['rule']}, × {event['factor']:g}, as known at {event['baseline_known_at']}"
-    branch.add(told).add(f"of {len(event['days'])} days: {days}")
+    behind = branch.add(told)
+    behind.add(f"of {len(event['days'])} days: {days}")
+    _sure(behind, event.get("calibration"), event["rule"])
+    for used in event.get("beside", []):
+        branch.add(_used(used))
+    if event.get("outages"):
+        branch.add(f"without the days of outages: {', '.join(event['outages'])}")
     branch.add(f"{event['readings']} readings, as known at {event['known_at']}")
 
 
+def _used(used: dict[str, Any]) -> str:
+    told = f"{used['series_id']}: {used['readings']} readings of {used['start_at']} to {used['end_at']}"
+    return f"{told} ({used['gap_s']:g} s gap), as known at {used['known_at']}, sha256 {used['digest'][:12]}…"
+
+
+def _sure(branch: "Tree", made: dict[str, Any] | None, rule: str, of: str = "") -> None:
+    """How its interval was made; `of` the sum, or of one."""
+    if made is None:
+        return
+    if made[f"{of}why"]:
+        branch.add(f"no interval can be told: {made[f'{of}why']}")
+        return
+    held = "" if made[f"{of}held"] is None else f"; of those days themselves {made[f'{of}held']:.1%} were held"
+    errors = f"{made['errors']} errors of {rule} on {made['days']} like days of {made['vens']} VENs"
+    branch.add(f"{made['level']:.0%} interval by {errors}{held}")
+
+
 def _interval(each: dict[str, Any]) -> str:
-    told = f"{each['from_at']}: {each['baseline_kwh']} − {each['used_kwh']} kWh"
+    low, high = each.get("low_kwh"), each.get("high_kwh")
+    sure = "" if low is None else f" ({low} to {high})"
+    told = f"{each['from_at']}: {each['baseline_kwh']}{sure} − {each['used_kwh']} kWh"
     gap = f" ({each['gap_s']:g} s gap)" if each["gap_s"] else ""
     if "amount" not in each:
         return f"{told} = {each['delivered_kwh']} kWh{gap}"

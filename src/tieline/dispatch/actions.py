@@ -1,10 +1,11 @@
 """The transitions of an event and its ledger, each within a transaction; its news is told when it commits."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from tieline import metrics
@@ -27,15 +28,17 @@ from tieline.dispatch.model import (
 )
 from tieline.dispatch.opting import leave, opt_out
 from tieline.dispatch.store import Vens
-from tieline.dispatch.told import PlanTold, packed
+from tieline.dispatch.told import Ahead, PlanTold, packed
 from tieline.ports import Transaction
 
 __all__ = [
-    "act", "begin", "close", "give_back", "give_up", "hear", "hear_many", "hold", "leave", "opt_out", "put_off", "send",
-    "tell",
+    "act", "begin", "close", "give_back", "give_up", "hear", "hear_many", "hold", "leave", "look_ahead", "opt_out",
+    "put_off", "send", "tell",
 ]  # fmt: skip
 PLANS_KEPT = 10
 """So many of the newest plans of an event keep the reason of every load."""
+AHEAD = "ahead"
+"""The method of a plan that calls nobody yet."""
 NOTICED_KW = 0.05
 """A smaller change of what a load is seen to give up is not written down."""
 
@@ -110,25 +113,9 @@ def _by_resource(loads: Iterable[Load]) -> dict[str, list[str]]:
 def _call(tx: Transaction, event: Event, decided: Decision, now: datetime) -> None:
     """Those that another transaction took in between, or whose owner opted out, are left to the next look."""
     taken = reads.held_loads(tx) | reads.opted_out_loads(tx, event.event_id)
-    rows = [
-        LedgerRow(
-            event_id=event.event_id,
-            ven_id=one.ven_id,
-            resource_id=one.resource_id,
-            state=RowState.PLANNED,
-            planned_kw=one.kw,
-            cause="",
-            planned_at=now,
-            limit_kw=one.limit_kw,
-            reference_kw=one.reference_kw,
-            run_min=one.run_min,
-            reference_at=one.reference_at,
-        )
-        for one in decided.called
-        if (one.ven_id, one.resource_id) not in taken
-    ]
-    store.add_rows(tx, rows)
-    metrics.LEDGER.labels(RowState.PLANNED).inc(len(rows))
+    free = (one for one in decided.called if (one.ven_id, one.resource_id) not in taken)
+    planned = store.plan_rows(tx, event.event_id, map(msgspec.structs.asdict, free), now)
+    metrics.LEDGER.labels(RowState.PLANNED).inc(planned)
 
 
 def _tell_plan(tx: Transaction, event: Event, look: Look) -> None:
@@ -144,8 +131,20 @@ def _tell_plan(tx: Transaction, event: Event, look: Look) -> None:
         cost=made.cost if made else 0.0,
         gap=made.gap if made else 0.0,
         method=str(made.method) if made else "release",
+        ahead=list(look.ahead),
     )
     store.add_plan(tx, event.event_id, told, packed(decided.explained), keep=PLANS_KEPT)
+
+
+def look_ahead(tx: Transaction, event: Event, coming: Sequence[Ahead], now: datetime) -> None:
+    """Tell what an event can count on that lies ahead; nobody is called yet. Not where it was changed, or planned, in
+    between, or this was told since it was last changed."""
+    current, told = reads.the_event(tx, event.event_id), reads.plans_of(tx, event.event_id, 1)
+    if _was_changed(current, event) or current.planned_at is not None or (told and told[0].at >= event.modified_at):
+        return
+    headroom_kw = min(one.headroom_kw for one in coming)
+    made = PlanTold(now, event.target_kw, 0.0, headroom_kw, 0.0, 0, 0, 0.0, 0.0, AHEAD, ahead=list(coming))
+    store.add_plan(tx, event.event_id, made, packed(()), keep=PLANS_KEPT)
 
 
 # --- the transitions of an event --------------------------------------------------------------------------------------
@@ -214,8 +213,9 @@ def send(tx: Transaction, event: Event, vens: Vens, now: datetime, again: dateti
     found = [next_call(current, ven_id, last.get(ven_id), rows, now, again) for ven_id, rows in asked.items()]
     said = [call for call in found if call is not None]
     store.put_calls(tx, said)
-    told: Any = {"where": store.told_at(event.event_id, vens, now), "last_send_at": now}
-    store.set_rows(tx, event.event_id, None, [RowState.SENT, RowState.RESTORING], **told)
+    if last:
+        told: Any = {"where": store.told_at(event.event_id, vens, now), "last_send_at": now}
+        store.set_rows(tx, event.event_id, None, [RowState.SENT, RowState.RESTORING], **told)
     # Of who is planned each was told: a plan is always news.
     new: Any = {"where": store.among(vens), "sent_at": now, "last_send_at": now}
     move(tx, event.event_id, None, [RowState.PLANNED], RowState.SENT, now, **new)

@@ -10,7 +10,7 @@ It keeps nothing in memory that counts: whatever dies, the next look, here or in
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -18,13 +18,14 @@ import structlog
 
 from tieline import metrics
 from tieline.base.errors import TielineError
-from tieline.base.time import EPOCH, Clock
+from tieline.base.time import Clock
 from tieline.dispatch import actions, circles, reads
 from tieline.dispatch.calling import as_command
 from tieline.dispatch.holding import Look, look
-from tieline.dispatch.measuring import PAYBACK, REMEMBERED, HeldSpan
-from tieline.dispatch.metered import Metered
+from tieline.dispatch.measuring import held_lately
+from tieline.dispatch.metered import HeldSpan, Metered
 from tieline.dispatch.model import HELD, OPEN, Event, EventState, Policy, RowState, VenCall
+from tieline.dispatch.outlook import Foreseen
 from tieline.dispatch.returning import returns
 from tieline.dispatch.told import Delivery
 from tieline.ports import Log, Rows
@@ -38,11 +39,12 @@ Speak = Callable[[Sequence[tuple[str, bytes]]], Awaitable[None]]
 Measure = Callable[[datetime, Sequence[HeldSpan]], Awaitable[Metered]]
 """What the loads draw, and what those that events held, or hold, would."""
 
+Foresee = Callable[[Event, datetime], Awaitable[Sequence[Foreseen]]]
+"""What is forecast that the loads could give up, of an event's intervals from an instant on."""
+
 POLL_S = 0.2
 CALM_S = 2.0
 """However much stirs, looks are so far apart."""
-WARM = timedelta(seconds=60)
-"""So often the loads are measured also while nobody is called: the next event need not wait for hours of theirs."""
 AT_ONCE = frozenset(f"news.event.{what}" for what in ("published", "updated", "cancelled"))
 PORTION = 1000
 """VENs whose commands are entered together: these are being said while the next are entered."""
@@ -51,15 +53,21 @@ PORTION = 1000
 class Dispatcher:
     """Steps every unfinished event; `step` is safe to run in several processes at once."""
 
-    def __init__(self, rows: Rows, clock: Clock, speak: Speak, measure: Measure, policy: Policy) -> None:
+    def __init__(
+        self, rows: Rows, clock: Clock, speak: Speak, measure: Measure, policy: Policy, foresee: Foresee | None = None
+    ) -> None:
         self._rows = rows
         self._clock = clock
         self._speak = speak
         self._measure = measure
         self._policy = policy
+        self._foresee = foresee
+        self._told_ahead: dict[str, datetime] = {}  # so as not to ask the rows again
         self._seen: dict[str, Delivery] = {}  # for the metrics
-        self._measured_at = EPOCH
         self._told = asyncio.Event()
+        self.quiet = asyncio.Event()
+        """Unless commands are being entered and said."""
+        self.quiet.set()
 
     async def run(self) -> None:
         """About five times a wall second, whatever the clock's rate, and when told: commands must go out within the
@@ -81,10 +89,10 @@ class Dispatcher:
         now = self._clock.now()
         events = await self._rows.read(lambda reader: reads.unfinished(reader, now))
         self._measure_up({event.event_id for event in events if event.state is EventState.ACTIVE})
+        known = self._told_ahead
+        self._told_ahead = {one.event_id: known[one.event_id] for one in events if one.event_id in known}
         for event in events:
             await _alone(self._advance(event), f"event {event.event_id}")
-        if not timedelta(0) <= self._clock.now() - self._measured_at < WARM:
-            await _alone(self._measured(self._clock.now()), "measuring")
 
     async def _advance(self, event: Event) -> None:
         now = self._clock.now()
@@ -95,6 +103,8 @@ class Dispatcher:
         elif event.state in OPEN:
             if is_due(event, now, self._policy):
                 await self._hold(event, now)
+            elif event.planned_at is None and self._told_ahead.get(event.event_id) != event.modified_at:
+                await self._look_ahead(event, now)
             if event.state is EventState.SCHEDULED and now >= event.start_at:
                 await self._rows.transaction(lambda tx: actions.begin(tx, event, now))
         await self._follow_up(event, now)
@@ -116,39 +126,65 @@ class Dispatcher:
 
     async def _hold(self, event: Event, now: datetime) -> None:
         """Compare what is delivered with the target, and decide."""
-        scene = await circles.scene(self._rows, event, now)
         with metrics.LOOK_SECONDS.time():
-            metered = await self._measured(now)
-            found = look(event, scene.ledger, scene.circle, metered, self._policy)
+            scene, metered, later = await asyncio.gather(
+                circles.scene(self._rows, event, now), self._metered(now), self._foreseen(event, now)
+            )
+            found = look(event, scene.ledger, scene.circle, metered, self._policy, later)
         if await self._rows.transaction(lambda tx: actions.hold(tx, event, found)):
             self._tell(event, found)
         if event.returning_at is None and now >= event.end_at - timedelta(seconds=self._policy.lead_s):
             late = returns(event, scene.ledger, metered, self._policy, scene.rules.return_s)
             await self._rows.transaction(lambda tx: actions.put_off(tx, event, late, now))
 
-    async def _measured(self, now: datetime) -> Metered:
-        self._measured_at = now
-        since = now - REMEMBERED - PAYBACK
-        held = await self._rows.read(lambda reader: reads.held_since(reader, since))
-        return await self._measure(now, [HeldSpan(*one) for one in held])
+    async def _metered(self, now: datetime) -> Metered:
+        return await self._measure(now, await self._rows.read(lambda reader: held_lately(reader, now)))
+
+    async def _look_ahead(self, event: Event, now: datetime) -> None:
+        """Once, and again when the event was changed: what it can count on, long before anybody is chosen."""
+        if later := await self._foreseen(event, now):
+            metered = await self._metered(now)
+            found = look(event, [], (await circles.scene(self._rows, event, now)).circle, metered, self._policy, later)
+            await self._rows.transaction(lambda tx: actions.look_ahead(tx, event, found.ahead, now))
+        self._told_ahead[event.event_id] = event.modified_at
+
+    async def _foreseen(self, event: Event, now: datetime) -> Sequence[Foreseen]:
+        """Of what begins later than loads are chosen; nothing where nobody forecasts, or its forecasts cannot be read:
+        then what is metered must do."""
+        if self._foresee is None or event.target_kw <= 0:
+            return ()
+        try:
+            return await self._foresee(event, now + timedelta(seconds=self._policy.lead_s))
+        except TielineError as error:
+            log.warning("forecasts of headroom wait", event_id=event.event_id, reason=str(error))
+            return ()
 
     async def _send(self, event: Event, now: datetime) -> None:
         """Portion by portion; nothing is said that has not been committed."""
         again = now - timedelta(seconds=self._policy.resend_s)
         vens = await self._rows.read(lambda reader: reads.unsettled_vens(reader, event.event_id, again))
         saying: list[asyncio.Future[None]] = []
-        try:
-            for first in range(0, len(vens), PORTION):
-                some = vens[first : first + PORTION]
-                calls = await self._rows.transaction(
-                    partial(actions.send, event=event, vens=(some[0], some[-1]), now=now, again=again)
-                )
-                saying.append(asyncio.ensure_future(self._say(calls)))
-        finally:  # whatever fails, all of it is said before anything newer is
-            said = await asyncio.gather(*saying, return_exceptions=True)
+        with self._telling():
+            try:
+                for first in range(0, len(vens), PORTION):
+                    some = vens[first : first + PORTION]
+                    calls = await self._rows.transaction(
+                        partial(actions.send, event=event, vens=(some[0], some[-1]), now=now, again=again)
+                    )
+                    saying.append(asyncio.ensure_future(self._say(calls)))
+            finally:  # whatever fails, all of it is said before anything newer is
+                said = await asyncio.gather(*saying, return_exceptions=True)
         for failed in said:
             if failed is not None:
                 raise failed
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        self.quiet.clear()
+        try:
+            yield
+        finally:
+            self.quiet.set()
 
     def _measure_up(self, active: Collection[str]) -> None:
         self._seen = {event_id: seen for event_id, seen in self._seen.items() if event_id in active}

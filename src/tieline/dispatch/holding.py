@@ -15,6 +15,7 @@ import numpy as np
 
 from tieline.dispatch.metered import Given, Giving, Load, Metered
 from tieline.dispatch.model import HELD, Event, LedgerRow, Policy, RowState
+from tieline.dispatch.outlook import Foreseen, ahead, wanted_soon_kw
 from tieline.dispatch.planning import (
     BEARS,
     ELIGIBLE,
@@ -33,7 +34,7 @@ from tieline.dispatch.planning import (
     plan,
     release,
 )
-from tieline.dispatch.told import Delivery
+from tieline.dispatch.told import Ahead, Delivery
 from tieline.wires.mqtt.messages import Answer
 
 AHEAD = 1.0
@@ -64,11 +65,12 @@ ENOUGH = 300
 
 
 class Called(msgspec.Struct, frozen=True):
-    """A load to call: what it is expected to give, what it is held to, what it drew and for how long it had."""
+    """A load to call, as its row in the ledger says it: what it is expected to give, what it is held to, what it drew
+    and for how long it had."""
 
     ven_id: str
     resource_id: str
-    kw: float
+    planned_kw: float
     limit_kw: float
     reference_kw: float
     run_min: int
@@ -92,6 +94,7 @@ class Look:
     seen: Delivery
     given: Sequence[Given]
     decision: Decision
+    ahead: Sequence[Ahead] = ()
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,15 @@ class Circle:
     limits: Mapping[str, Reason] = field(default_factory=dict)
 
 
-def look(event: Event, ledger: Sequence[LedgerRow], circle: Circle, metered: Metered, policy: Policy) -> Look:
-    """At the instant for which it was metered."""
+def look(
+    event: Event,
+    ledger: Sequence[LedgerRow],
+    circle: Circle,
+    metered: Metered,
+    policy: Policy,
+    later: Sequence[Foreseen] = (),
+) -> Look:
+    """At the instant for which it was metered; `later` is what is forecast of the event's later intervals."""
     now = metered.at
     soon = max(now, event.start_at) + timedelta(seconds=AHEAD * policy.look_s)
     giving = Giving(ledger, metered, policy)
@@ -115,21 +125,24 @@ def look(event: Event, ledger: Sequence[LedgerRow], circle: Circle, metered: Met
     free = _free(event, metered, circle, soon).only(reasons == ELIGIBLE)
     decision, missing = Decision(), event.target_at(soon) - expected
     ignored = max(policy.tolerance * event.target_at(soon), LEAST_KW)
+    headroom = float(free.kw[free.kw >= LEAST_KW].sum())
+    coming = ahead(later, expected + headroom)
+    spare = expected - max(event.target_at(soon), wanted_soon_kw(coming, now))
     if missing > ignored:
         made = plan((missing + SPARE * ignored) / _answering(ledger, now - timedelta(seconds=policy.resend_s)), free)
         why = explained(made, free, reasons)
         decision = Decision(called=_called(made, free, metered, ledger), plan=made, explained=why)
-    elif -missing > SLOW * ignored:
-        decision = Decision(released=_released(-missing, giving, soon))
+    elif spare > SLOW * ignored:
+        decision = Decision(released=_released(spare, giving, soon))
     seen = Delivery(
         at=now,
         target_kw=event.target_at(now),
         delivered_kw=sum(one.kw for one in given),
         expected_kw=expected,
-        headroom_kw=float(free.kw[free.kw >= LEAST_KW].sum()),
+        headroom_kw=headroom,
         held=sum(row.state in HELD for row in ledger),
     )
-    return Look(seen, given, decision)
+    return Look(seen, given, decision, coming)
 
 
 def _circumstances(ledger: Sequence[LedgerRow], circle: Circle, policy: Policy, now: datetime) -> Circumstances:
@@ -178,21 +191,18 @@ def _called(made: Plan, free: Candidates, metered: Metered, ledger: Sequence[Led
     """What a load would draw that was given back earlier in the event follows from when it was first called: since then
     it draws what it draws because of us."""
     earlier = {_key(row): row for row in ledger}
+    drew_kw = np.maximum(metered.running.kw, metered.loads.power_kw)
+    columns = (free.kw, drew_kw, metered.running.minutes)
+    kw, reference_kw, run_min = (column[made.chosen].round(4).tolist() for column in columns)
     called = []
-    for i in made.chosen.tolist():
-        row = earlier.get((free.ven_ids[i], free.resource_ids[i]))
-        reference_kw = max(float(metered.running.kw[i]), float(metered.loads.power_kw[i]))
-        called.append(
-            Called(
-                ven_id=free.ven_ids[i],
-                resource_id=free.resource_ids[i],
-                kw=round(float(free.kw[i]), 4),
-                limit_kw=BEARS[metered.loads.kinds[i]].floor_kw,
-                reference_kw=row.reference_kw if row else round(reference_kw, 4),
-                run_min=row.run_min if row else int(metered.running.minutes[i]),
-                reference_at=row.reference_at or row.planned_at if row else metered.at,
-            )
-        )
+    for n, i in enumerate(made.chosen.tolist()):
+        key = free.ven_ids[i], free.resource_ids[i]
+        row, limit_kw = earlier.get(key), BEARS[metered.loads.kinds[i]].floor_kw
+        if row is None:
+            called.append(Called(*key, kw[n], limit_kw, reference_kw[n], run_min[n], metered.at))
+        else:
+            since = row.reference_at or row.planned_at
+            called.append(Called(*key, kw[n], limit_kw, row.reference_kw, row.run_min, since))
     return called
 
 

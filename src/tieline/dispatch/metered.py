@@ -29,6 +29,14 @@ SHARE_LEFT = 0.1
 RETURNED = (RowState.RESTORING, RowState.RESTORED)
 
 
+class HeldSpan(NamedTuple):
+    """A load that some event held; until None: it still does."""
+
+    load: Load
+    start: datetime
+    until: datetime | None
+
+
 @dataclass(frozen=True)
 class Metered:
     """The sheddable loads at an instant, as columns of equal length; `shed`: it says that it is held down, `running`:

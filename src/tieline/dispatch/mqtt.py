@@ -2,6 +2,7 @@
 in its ledger, those to a direct one with it."""
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,6 +27,9 @@ GROUP = "dispatch"
 GATHER_S = 0.05
 """A fleet answers within a second: entered in portions of a thousand, its answers cost a third of what they do by the
 hundred."""
+PATIENCE_S = 2.0
+"""The commands of a call go before the answers to its first ones, which wait for so long at most: there is one writer,
+and whoever is told last is who the call waits for."""
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -40,17 +44,34 @@ class Heard(msgspec.Struct, frozen=True):
 class Answers:
     """Enters answers; several processes may, and an answer delivered twice changes nothing twice."""
 
-    def __init__(self, log: Log, rows: Rows, clock: Clock, policy: Policy, flooding: Flooding) -> None:
+    def __init__(
+        self,
+        log: Log,
+        rows: Rows,
+        clock: Clock,
+        policy: Policy,
+        flooding: Flooding,
+        quiet: asyncio.Event | None = None,
+    ) -> None:
+        """`quiet`: unless this process is telling a fleet."""
         self._log = log
         self._rows = rows
         self._clock = clock
         self._timing = policy
         self._flooding = flooding
+        self._quiet = quiet
 
     async def run(self) -> None:
         async for delivery in self._log.work(SUBJECT, group=GROUP):
+            await self._turn()
             await self._enter(delivery)
             await asyncio.sleep(GATHER_S)
+
+    async def _turn(self) -> None:
+        if self._quiet is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    await self._quiet.wait()
 
     async def _enter(self, delivery: Delivery) -> None:
         heard: list[Heard] = []

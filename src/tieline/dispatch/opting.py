@@ -37,7 +37,8 @@ def opt_out(tx: Transaction, event_id: str, ven_id: str, opt_outs: Sequence[OptO
     changed = _enter(tx, event, ven_id, opt_outs, now)
     uncalled = {out.resource_id: out for out in opt_outs if out.resource_id and out.limit_kw is None}
     rows = [_uncalled(event, ven_id, load, uncalled[load], now) for load in sorted(uncalled.keys() - known)]
-    store.add_rows(tx, rows)
+    for row in rows:
+        store.add_row(tx, row)
     metrics.LEDGER.labels(RowState.OPTED_OUT).inc(len(rows))
     if changed or rows:
         tell(tx, event_id, "progress")

@@ -1,6 +1,7 @@
 """What dispatch offers the process."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from tieline.base.part import Part, Task
@@ -12,6 +13,7 @@ from tieline.dispatch.dispatcher import Dispatcher
 from tieline.dispatch.measuring import Readings
 from tieline.dispatch.model import Policy
 from tieline.dispatch.mqtt import Answers
+from tieline.dispatch.outlook import foreseen
 from tieline.ports import Log, Rows, Series
 from tieline.telemetry.flooding import Flooding
 
@@ -27,14 +29,17 @@ class Publisher(Protocol):
 def part(
     log: Log, rows: Rows, series: Series, clock: Clock, publisher: Publisher, policy: Policy, flooding: Flooding
 ) -> Part:
-    dispatcher = Dispatcher(rows, clock, publisher.publish_all, Readings(rows, series, policy.online_s).measure, policy)
-    answers = Answers(log, rows, clock, policy, flooding)
+    readings = Readings(rows, series, policy.online_s)
+    foresee = partial(foreseen, series)
+    dispatcher = Dispatcher(rows, clock, publisher.publish_all, readings.measure, policy, foresee)
+    answers = Answers(log, rows, clock, policy, flooding, dispatcher.quiet)
     sender = Sender(rows, clock, publisher.publish, policy.resend_s)
     return Part(
         "dispatch",
         tasks=[
             Task("dispatch.dispatcher", dispatcher.run),
             Task("dispatch.news", lambda: dispatcher.listen(log)),
+            Task("dispatch.readings", lambda: readings.keep_up(clock)),
             Task("dispatch.answers", answers.run),
             Task("dispatch.commands", sender.run),
         ],

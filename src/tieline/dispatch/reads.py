@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -10,6 +11,7 @@ from tieline.base.errors import NotFound
 from tieline.base.time import parse_instant
 from tieline.columns import structs
 from tieline.dispatch.calling import Asked
+from tieline.dispatch.metered import HeldSpan
 from tieline.dispatch.model import (
     HELD,
     LONGEST,
@@ -125,8 +127,9 @@ def asked(reader: Reader, event_id: str, vens: Vens, again: datetime) -> dict[st
     columns = (ledger.c.ven_id, ledger.c.resource_id, ledger.c.state, ledger.c.limit_kw)
     chosen = ledger.c.ven_id.in_(_unsettled(event_id, again, vens))
     query = sa.select(*columns).where(ledger.c.event_id == event_id, chosen).order_by(*columns[:2])
-    for row in reader.execute(query):
-        found[row.ven_id].append(Asked(row.resource_id, RowState(row.state), row.limit_kw))
+    rows: Iterable[Any] = reader.execute(query)
+    for ven_id, resource_id, state, limit_kw in rows:
+        found[ven_id].append(Asked(resource_id, RowState(state), limit_kw))
     return found
 
 
@@ -264,16 +267,18 @@ def opted_out_loads(reader: Reader, event_id: str) -> set[tuple[str, str]]:
     }
 
 
-def held_since(reader: Reader, since: datetime) -> list[tuple[tuple[str, str], datetime, datetime | None]]:
-    """(load, from, until) of all that was held after an instant; until None: it still is."""
-    query = sa.select(
-        ledger.c.ven_id, ledger.c.resource_id, ledger.c.sent_at, ledger.c.restored_at, ledger.c.escalated_at
-    ).where(
+def held_since(reader: Reader, since: datetime) -> list[HeldSpan]:
+    """Of all that was held after an instant."""
+    over_at = sa.func.coalesce(event_table.c.ended_at, event_table.c.end_at)
+    lately = sa.select(event_table.c.event_id).where(over_at > since - LONGEST)  # the ledger keeps years
+    query = sa.select(ledger.c.ven_id, ledger.c.resource_id, ledger.c.sent_at, ledger.c.restored_at).where(
+        ledger.c.event_id.in_(lately),
         ledger.c.sent_at.is_not(None),
         ledger.c.planned_at > since - LONGEST,
         sa.or_(ledger.c.restored_at.is_(None), ledger.c.restored_at > since),
     )
-    return [((row.ven_id, row.resource_id), row.sent_at, row.restored_at) for row in reader.execute(query)]
+    rows: Iterable[Any] = reader.execute(query)
+    return [HeldSpan((ven_id, resource_id), sent_at, back_at) for ven_id, resource_id, sent_at, back_at in rows]
 
 
 def called_since(reader: Reader, program_id: str, since: datetime, but: str) -> list[tuple[str, datetime, datetime]]:

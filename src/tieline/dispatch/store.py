@@ -1,6 +1,6 @@
 """The tables of dispatch and their writes."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tieline.columns import Counter, Instant, Json
 from tieline.dispatch.model import Event, LedgerRow, Level, Program, RowState, Rules, VenCall
-from tieline.dispatch.told import Delivery, PlanTold
+from tieline.dispatch.told import Ahead, Delivery, PlanTold
 from tieline.ports import Transaction
 from tieline.wires.mqtt.messages import Answer, Limit, Op
 from tieline.wires.openadr31.messages import EventRequest, ProgramRequest
@@ -143,6 +143,7 @@ plan = sa.Table(
     sa.Column("cost", sa.Double, nullable=False),
     sa.Column("gap", sa.Double, nullable=False),
     sa.Column("method", sa.String(16), nullable=False),
+    sa.Column("ahead", Json(list[Ahead])),
     sa.Column("why", sa.LargeBinary),  # of every load, compressed; of old plans no longer
     sa.Index("plan_by_event", "event_id", "plan_id"),
 )
@@ -182,26 +183,41 @@ def set_event(tx: Transaction, event_id: str, **values: Any) -> None:
     tx.execute(sa.update(event).where(event.c.event_id == event_id).values(**values))
 
 
-def add_rows(tx: Transaction, rows: Sequence[LedgerRow]) -> None:
-    """A load that was given back earlier in the event begins anew; its steps tell of the time before."""
-    if rows:
-        _put(tx, ledger, {"event_id", "ven_id", "resource_id"}, rows)
-        steps = [
-            {"event_id": row.event_id, "ven_id": row.ven_id, "resource_id": row.resource_id, "state": row.state}
-            | {"at": row.planned_at, "cause": row.cause}
-            for row in rows
-        ]
-        tx.execute(sa.insert(step), steps)
+def add_row(tx: Transaction, row: LedgerRow) -> None:
+    """One that was never called."""
+    tx.execute(sa.insert(ledger).values(**msgspec.structs.asdict(row)))
+    _add_steps(tx, _of_load(row.event_id, row.ven_id, row.resource_id))
 
 
-def _put(tx: Transaction, table: sa.Table, key: Collection[str], rows: Sequence[msgspec.Struct]) -> None:
-    """Each whole, instead of the one before of the same key. What none of them has need not be said ten thousand times:
-    of a new row most is NULL."""
+def plan_rows(tx: Transaction, event_id: str, loads: Iterable[Mapping[str, Any]], at: datetime) -> int:
+    """Each load that is called, with what its row says of it; how many. One that was given back earlier in the event
+    begins anew; its steps tell of the time before."""
+    same = {"event_id": event_id, "state": RowState.PLANNED, "cause": "", "planned_at": at}
+    if rows := [{**same, **load} for load in loads]:
+        _put(tx, ledger, rows)
+        planned = sa.and_(ledger.c.state == RowState.PLANNED, ledger.c.planned_at == at)
+        _add_steps(tx, sa.and_(ledger.c.event_id == event_id, planned))
+    return len(rows)
+
+
+def _put(tx: Transaction, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Each instead of the one before of the same key, whole: what it does not say is NULL."""
     put = insert(table)
-    anew = {name: put.excluded[name] for name in rows[0].__struct_fields__ if name not in key}
-    put = put.on_conflict_do_update(index_elements=sorted(key), set_=anew)
-    names = [name for name in rows[0].__struct_fields__ if any(getattr(row, name) is not None for row in rows)]
-    tx.execute(put, [{name: getattr(row, name) for name in names} for row in rows])
+    anew = {column.name: put.excluded[column.name] for column in table.c if not column.primary_key}
+    put = put.on_conflict_do_update(index_elements=list(table.primary_key), set_=anew)
+    tx.execute(put, rows)
+
+
+def _add_steps(tx: Transaction, chosen: sa.ColumnElement[bool], **values: sa.ColumnElement[Any]) -> None:
+    """The states that rows enter, or are in; `values` where they differ from the rows'."""
+    said = {"state": ledger.c.state, "at": ledger.c.planned_at, "cause": ledger.c.cause} | values
+    keys = (ledger.c.event_id, ledger.c.ven_id, ledger.c.resource_id)
+    told = sa.select(*keys, *said.values()).where(chosen).order_by(ledger.c.ven_id, ledger.c.resource_id)
+    tx.execute(sa.insert(step).from_select([*(key.name for key in keys), *said], told))
+
+
+def _of_load(event_id: str, ven_id: Any, resource_id: Any) -> sa.ColumnElement[bool]:
+    return sa.and_(ledger.c.event_id == event_id, ledger.c.ven_id == ven_id, ledger.c.resource_id == resource_id)
 
 
 NEVER_SENT = ledger.c.sent_at.is_(None)
@@ -270,12 +286,11 @@ def move_rows(
 ) -> int:
     """The same into another state, each with its step."""
     moved = 0
-    cause = sa.literal(values["cause"], sa.String) if "cause" in values else ledger.c.cause
-    names = ["event_id", "ven_id", "resource_id", "state", "at", "cause"]
-    said = [sa.literal(to, sa.String), sa.literal(at, Instant), cause]
+    said: dict[str, Any] = {"state": sa.literal(to, sa.String), "at": sa.literal(at, Instant)}
+    if "cause" in values:
+        said["cause"] = sa.literal(values["cause"], sa.String)
     for chosen in _chosen(event_id, ven_ids, states, where):
-        told = sa.select(ledger.c.event_id, ledger.c.ven_id, ledger.c.resource_id, *said).where(chosen)
-        tx.execute(sa.insert(step).from_select(names, told.order_by(ledger.c.ven_id, ledger.c.resource_id)))
+        _add_steps(tx, chosen, **said)
         moved += tx.execute(sa.update(ledger).where(chosen).values(state=to, **values)).rowcount
     return moved
 
@@ -296,11 +311,7 @@ def _chosen(
 def set_delivered(tx: Transaction, event_id: str, seen: Mapping[tuple[str, str], float]) -> None:
     """What loads are seen to give up, in kW, by (VEN, resource)."""
     if seen:
-        one = sa.and_(
-            ledger.c.event_id == event_id,
-            ledger.c.ven_id == sa.bindparam("of_ven"),
-            ledger.c.resource_id == sa.bindparam("of_resource"),
-        )
+        one = _of_load(event_id, sa.bindparam("of_ven"), sa.bindparam("of_resource"))
         rows = [{"of_ven": ven, "of_resource": load, "kw": kw} for (ven, load), kw in seen.items()]
         tx.execute(sa.update(ledger).where(one).values(delivered_kw=sa.bindparam("kw")), rows)
 
@@ -311,7 +322,7 @@ def set_delivered(tx: Transaction, event_id: str, seen: Mapping[tuple[str, str],
 def put_calls(tx: Transaction, calls: Sequence[VenCall]) -> None:
     """The newest command to each VEN, instead of the one before."""
     if calls:
-        _put(tx, call, {"event_id", "ven_id"}, calls)
+        _put(tx, call, [msgspec.structs.asdict(one) for one in calls])
 
 
 def set_calls(tx: Transaction, event_id: str, ven_ids: Iterable[str], **values: Any) -> None:

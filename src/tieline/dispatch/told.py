@@ -1,5 +1,6 @@
 """What is told of holding a target: each plan with its reasons, and minute by minute what was asked and given."""
 
+import enum
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,9 +10,28 @@ import msgspec
 from tieline.dispatch.planning import Explained, sentence
 
 
+class Basis(enum.StrEnum):
+    """By what headroom is told."""
+
+    FORECAST = "forecast"
+    METERED = "metered"
+
+
+class Ahead(msgspec.Struct, frozen=True):
+    """What can be counted on in an interval still to come, what is held among it: the least that is forecast to be
+    there nineteen times in twenty; where nothing is forecast, what is metered now."""
+
+    from_at: datetime
+    until_at: datetime
+    target_kw: float
+    headroom_kw: float
+    by: Basis
+
+
 class PlanTold(msgspec.Struct, frozen=True):
     """A plan: what was asked, what was expected without it, what it called and gave back. `gap`: it is at most so much
-    dearer than the best, as a share; `method` says how it was found."""
+    dearer than the best, as a share; `method` says how it was found, "ahead" that nobody is called yet. `ahead` is what
+    it counted on for later (null of old plans)."""
 
     at: datetime
     target_kw: float
@@ -24,6 +44,7 @@ class PlanTold(msgspec.Struct, frozen=True):
     gap: float
     method: str
     plan_id: int = 0
+    ahead: list[Ahead] | None = None
 
 
 class Why(msgspec.Struct, frozen=True):

@@ -26,7 +26,8 @@ class State(enum.StrEnum):
 
 class FileSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A file and how it ended. `rows` are the readings it holds, of so many `series`; `quarantined` counts the rows
-    that were not taken; `reason` says why the state is not `loaded`."""
+    that were not taken; `reason` says why the state is not `loaded`; `mapping` is the digest of what said how to read
+    it, where its form is not one that is known."""
 
     digest: str
     name: str
@@ -38,6 +39,7 @@ class FileSummary(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
     reason: str | None
     loaded_at: datetime
+    mapping: str | None = None
 
 
 class LoadedFile(FileSummary, frozen=True, kw_only=True):
@@ -58,7 +60,9 @@ class Outcome(msgspec.Struct, frozen=True):
 NOTHING = Parsed((), pa.table({}), (), 0, (), ())
 
 
-def account(digest: str, name: str, parsed: Parsed | None, now: datetime, reason: str | None = None) -> LoadedFile:
+def account(
+    digest: str, name: str, parsed: Parsed | None, now: datetime, reason: str | None = None, mapping: str | None = None
+) -> LoadedFile:
     """The record of a file: partly loaded when some of its rows are quarantined, failed when all are or it is none."""
     got = parsed or NOTHING
     if got.refused:
@@ -77,6 +81,7 @@ def account(digest: str, name: str, parsed: Parsed | None, now: datetime, reason
         quarantined=got.refused,
         reason=reason,
         loaded_at=now,
+        mapping=mapping,
         quarantined_rows=got.quarantined,
         findings=got.findings,
     )

@@ -26,6 +26,7 @@ loaded_file = sa.Table(
     sa.Column("loaded_at", Instant, nullable=False),
     sa.Column("quarantined_rows", Json(tuple[Quarantined, ...]), nullable=False),
     sa.Column("findings", Json(tuple[Finding, ...]), nullable=False),
+    sa.Column("mapping", sa.String(64)),  # digest of what said how to read it
     sa.Index("loaded_file_by_time", "loaded_at", "digest"),
 )
 

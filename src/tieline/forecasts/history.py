@@ -24,7 +24,7 @@ from tieline.forecasts.model import SOURCE, STEP, STEP_S, Floats, Ints, Subject,
 from tieline.forecasts.sums import Devices, Readings, Sums, none, per_device, summed, together
 from tieline.ports import Log, Rows, Series
 from tieline.registry.model import METER_HOLD_S
-from tieline.telemetry.model import Batch
+from tieline.telemetry.batch import opened
 from tieline.telemetry.statistics.model import runs
 from tieline.telemetry.tail import SUBJECT, Tail
 
@@ -39,7 +39,6 @@ BUDGET_S = 5.0
 """Of the wall: then others have their turn."""
 TURN = "actual"
 _DIGITS = 6
-_DECODER: msgspec.msgpack.Decoder[Batch] = msgspec.msgpack.Decoder(Batch)
 _POLL_S = 0.05
 
 
@@ -64,7 +63,7 @@ class History:
 
     def _mark(self, data: bytes, over: int) -> None:
         try:
-            at = np.array(_DECODER.decode(data).at, np.int64)
+            at = opened(data).at
         except msgspec.DecodeError:  # the tail has told
             return
         for touched in ((at - 1) // STEP_US, (at - METER_HOLD_S * 1_000_000) // STEP_US):

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tieline.base.errors import NotFound, Refused
 from tieline.base.time import Span, iso, micros, parse_instant
 from tieline.columns import Instant
+from tieline.forecasts import sums
 from tieline.forecasts.days import STEP_US
 from tieline.forecasts.model import (
     COLUMNS,
@@ -72,6 +73,7 @@ async def as_known_at(
     """The newest forecast of each step of a span that was known at an instant (None: now), and what came as known then.
     Raises `NotFound` for an id that none can have, `Refused` for too long a span."""
     subject = subject_of(forecast_id)
+    _check(span)
     ids = [*subject.series(horizon), subject.actual_series()[0]]
     starts, values, known = await _columns(series, ids, span, as_of)
     columns = {name: _told(values[n]) for n, name in enumerate((*COLUMNS, "actual_kw"))}
@@ -90,13 +92,40 @@ async def quantiles(
     return {subject: (six[:3], six[3:]) for subject, six in rows.items()}
 
 
+async def per_device(
+    rows: Rows,
+    series: Series,
+    group: str,
+    span: Span,
+    as_of: datetime,
+    horizons: Sequence[Horizon] = tuple(Horizon),
+) -> tuple[Ints, Floats, Floats]:
+    """The load of one device of a group: the starts of the steps of a span (µs), what it was last forecast to draw
+    (the middle; of several horizons the last one that says anything), and what it drew; both as known at an instant,
+    NaN where nothing was."""
+    subject = Subject(group, Measure.LOAD)
+    starts, (kw, devices), _ = await _columns(series, subject.actual_series(), span, as_of)
+    forecast = np.full(len(starts), np.nan)
+    for horizon in horizons:
+        _, (middle,), (known_s,) = await _columns(series, subject.series(horizon)[MEDIAN : MEDIAN + 1], span, as_of)
+        of = await rows.read(lambda reader, at=horizon: _devices(reader, subject.forecast_id, at, as_of))  # type: ignore[misc]
+        number = np.array([of.get(0 if np.isnan(one) else round(one * 1e6), np.nan) for one in known_s])
+        forecast = np.where(np.isnan(middle / number), forecast, middle / number)
+    return np.array(starts, np.int64), forecast, sums.per_device(kw, devices)
+
+
+def _devices(reader: Reader, forecast_id: str, horizon: Horizon, as_of: datetime) -> dict[int, int]:
+    """Of how many devices each forecast was, by the instant at which it was made (µs)."""
+    made = sa.and_(run.c.forecast_id == forecast_id, run.c.horizon == horizon, run.c.made_at <= as_of)
+    query = sa.select(run.c.made_at, run.c.devices).where(made, run.c.devices > 0)
+    return {micros(one.made_at): one.devices for one in reader.execute(query)}
+
+
 async def _columns(
     series: Series, ids: Sequence[str], span: Span, as_of: datetime | None
 ) -> tuple[list[int], Floats, Floats]:
     """The starts of the steps (µs), then values and when they were known (seconds), [ids, steps]."""
     first, last = micros(span.start) // STEP_US, -(-micros(span.end) // STEP_US)
-    if last - first > MOST_STEPS:
-        raise Refused(f"{span.seconds:g} s in steps of {STEP_S} s: ask for at most {MOST_STEPS} steps")
     found = await series.scan(ids, span.start, span.end, as_of=as_of)
     row = pc.index_in(found["series_id"], pa.array(ids, pa.string())).to_numpy()
     step = _micros(found, "at") // STEP_US - first
@@ -104,6 +133,12 @@ async def _columns(
     values[row, step] = found["value"].to_numpy()
     known[row, step] = _micros(found, "known_at") / 1e6
     return [(first + n) * STEP_US for n in range(last - first)], values, known
+
+
+def _check(span: Span) -> None:
+    """Raises `Refused` for more than one answer should hold."""
+    if span.seconds > MOST_STEPS * STEP_S:
+        raise Refused(f"{span.seconds:g} s in steps of {STEP_S} s: ask for at most {MOST_STEPS} steps")
 
 
 def _micros(rows: pa.Table, name: str) -> Ints:
@@ -128,7 +163,9 @@ class Headroom(msgspec.Struct, frozen=True):
 
 async def headroom(series: Series, targets: Sequence[str], span: Span, as_of: datetime | None = None) -> Headroom:
     """Of the VENs with one of the targets, or of the fleet without any; of each step what was thought last, be it hours
-    or a day before. VENs with two of the targets count twice, but never to more than the fleet."""
+    or a day before. VENs with two of the targets count twice, but never to more than the fleet. Raises `Refused` for
+    too long a span."""
+    _check(span)
     groups = [target_group(one) for one in dict.fromkeys(targets)] or ["fleet"]
     subjects = [Subject(one, Measure.FLEXIBLE) for one in dict.fromkeys([*groups, "fleet"])]
     day, hours = [await quantiles(series, subjects, horizon, span, as_of) for horizon in Horizon]

@@ -14,19 +14,24 @@ class Rates:
         self._burst = burst
         self._left: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
 
-    def allows(self, who: str, now: datetime) -> bool:
-        """Whether it may once more; asking does not count."""
-        return self._of(who, now) >= 1
+    def allows(self, who: str, now: datetime, times: int = 1) -> bool:
+        """Whether it may so often more; asking does not count."""
+        return self._of(who, now) >= times
 
-    def take(self, who: str, now: datetime) -> bool:
-        """Whether it might; this time counts, unless it might not."""
+    def take(self, who: str, now: datetime, times: int = 1) -> bool:
+        """Whether it might; these times count, unless it might not."""
         left, (_, at) = self._of(who, now), self._left.get(who, (0.0, now))
         # What comes in by two ways is told out of order: the time between must not be gained again and again.
-        self._left[who] = left - (left >= 1), max(at, now)
+        self._left[who] = left - times * (left >= times), max(at, now)
         self._left.move_to_end(who)
         if len(self._left) > _MOST:
             self._left.popitem(last=False)
-        return left >= 1
+        return left >= times
+
+    def spend(self, who: str, now: datetime, times: int) -> None:
+        """It has done so already: as far as it might, these times count."""
+        if possible := min(times, int(self._of(who, now))):
+            self.take(who, now, possible)
 
     def forget(self, who: str) -> None:
         self._left.pop(who, None)

@@ -66,6 +66,12 @@ def ven_named(reader: Reader, name: str) -> str | None:
     return found
 
 
+def vens_at(reader: Reader, site_id: str) -> list[str]:
+    """The ids, in order, of the VENs of a site; also of those that were retired."""
+    query = sa.select(ven.c.ven_id).where(ven.c.site_id == site_id).order_by(ven.c.ven_id)
+    return list(reader.execute(query).scalars())
+
+
 def resources_of(reader: Reader, ven_id: str) -> list[Resource]:
     return structs(
         Resource,
@@ -108,6 +114,20 @@ def registered(reader: Reader, ven_ids: Collection[str]) -> dict[str, tuple[Ven,
 def the_series(reader: Reader, series_id: str) -> Declaration:
     """Raises `NotFound`."""
     return _found(_one(reader, Declaration, _SERIES.where(series.c.series_id == series_id)), f"series {series_id!r}")
+
+
+def declared(reader: Reader, series_ids: Collection[str]) -> dict[str, Declaration]:
+    """Those of these series that there are, by id."""
+    found = [
+        structs(Declaration, reader.execute(_SERIES.where(series.c.series_id.in_(some)))) for some in _some(series_ids)
+    ]
+    return {one.series_id: one for each in found for one in each}
+
+
+def units(reader: Reader) -> dict[str, str]:
+    """The unit of every series by id, in order of id."""
+    query = sa.select(series.c.series_id, series.c.unit).order_by(series.c.series_id)
+    return {row.series_id: row.unit for row in reader.execute(query)}
 
 
 async def sites(rows: Rows, *, q: str | None = None, after: str = "", limit: int = 100) -> list[Site]:
@@ -153,6 +173,13 @@ async def resources(
     query = sa.select(resource).where(key > sa.tuple_(*after)).order_by(*key).limit(limit)
     chosen = query if ven_id is None else query.where(resource.c.ven_id == ven_id)
     return await rows.read(lambda reader: structs(Resource, reader.execute(chosen)))
+
+
+async def sheddable(rows: Rows) -> list[tuple[str, str, str, float]]:
+    """(VEN, id, kind, rated kW) of every load that may be shed, in order of VEN and id; bare, for who asks often."""
+    columns = (resource.c.ven_id, resource.c.resource_id, resource.c.kind, resource.c.rated_kw)
+    query = sa.select(*columns).where(resource.c.sheddable).order_by(*columns[:2])
+    return await rows.read(lambda reader: [tuple(row) for row in reader.execute(query)])
 
 
 async def declarations(

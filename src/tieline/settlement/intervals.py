@@ -2,8 +2,8 @@
 
 Energies are whole milliwatt-hours and time whole microseconds, so that every sum is exact. In canonical bytes, kept
 under their digest: a line of JSON (`what`, `ven_ids`, `edges_us`), then three blocks of little-endian 64-bit integers,
-[VENs, intervals]: baseline, use, and the time that readings cover. What they do not cover is a gap: it counts on
-neither side.
+[VENs, intervals]: baseline, use, and the time that readings cover; where it can be told how sure the baseline is, two
+more: its low and its high end. What readings do not cover is a gap: it counts on neither side.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from tieline.base.time import from_micros
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 WHAT = "tieline intervals 1: baseline, use (mWh), covered (us)"
+WHAT_SURE = "tieline intervals 2: baseline, use (mWh), covered (us), low, high (mWh)"
 MILLIWATT_HOURS = 1_000_000
 """In a kilowatt-hour."""
 
@@ -32,7 +33,8 @@ class _Header(msgspec.Struct, frozen=True):
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """One interval of one VEN: baseline less use, over the part of it that readings cover."""
+    """One interval of one VEN, or of all: baseline less use, over the part of it that readings cover. The baseline lies
+    between `low_kwh` and `high_kwh`, where that can be told."""
 
     from_at: datetime
     until_at: datetime
@@ -41,6 +43,8 @@ class Interval(msgspec.Struct, frozen=True):
     delivered_kwh: float
     covered_s: float
     gap_s: float
+    low_kwh: float | None = None
+    high_kwh: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Intervals:
     baseline_mwh: Ints
     used_mwh: Ints
     covered_us: Ints
+    low_mwh: Ints | None = None
+    high_mwh: Ints | None = None
 
     @property
     def delivered_mwh(self) -> Ints:
@@ -67,22 +73,26 @@ class Intervals:
         i = self.place.get(ven_id)
         if i is None:
             return []
-        edges = [from_micros(us) for us in self.edges_us.tolist()]
-        columns = (self.baseline_mwh[i], self.used_mwh[i], self.delivered_mwh[i], self.covered_us[i])
-        return [
-            Interval(
-                start,
-                end,
-                *(one / MILLIWATT_HOURS for one in (*cells, round((end - start).total_seconds() * 1e6) - cells[-1])),
-            )
-            for start, end, *cells in zip(edges, edges[1:], *(column.tolist() for column in columns), strict=False)
-        ]
+        gap_us = np.diff(self.edges_us) - self.covered_us[i]
+        columns = [self.baseline_mwh[i], self.used_mwh[i], self.delivered_mwh[i], self.covered_us[i], gap_us]
+        if self.low_mwh is not None and self.high_mwh is not None:
+            columns += [self.low_mwh[i], self.high_mwh[i]]
+        return intervals_in(self.edges_us, [column / MILLIWATT_HOURS for column in columns])
 
     def packed(self) -> bytes:
         """The canonical bytes."""
-        header = _Header(WHAT, list(self.ven_ids), self.edges_us.tolist())
-        blocks = (self.baseline_mwh, self.used_mwh, self.covered_us)
-        return b"".join([msgspec.json.encode(header), b"\n", *(block.astype("<i8").tobytes() for block in blocks)])
+        blocks = [self.baseline_mwh, self.used_mwh, self.covered_us]
+        sure = [block for block in (self.low_mwh, self.high_mwh) if block is not None]
+        header = _Header(WHAT_SURE if sure else WHAT, list(self.ven_ids), self.edges_us.tolist())
+        bytes_of = (block.astype("<i8").tobytes() for block in (*blocks, *sure))
+        return b"".join([msgspec.json.encode(header), b"\n", *bytes_of])
+
+
+def intervals_in(edges_us: Ints, columns: Sequence[Floats]) -> list[Interval]:
+    """From columns in the order in which an interval has them."""
+    edges = [from_micros(us) for us in edges_us.tolist()]
+    cells = zip(*(column.tolist() for column in columns), strict=True)
+    return [Interval(start, end, *each) for start, end, each in zip(edges, edges[1:], cells, strict=False)]
 
 
 def unpacked(data: bytes) -> Intervals:
@@ -90,7 +100,7 @@ def unpacked(data: bytes) -> Intervals:
     first, _, rest = data.partition(b"\n")
     try:
         header = msgspec.json.decode(first, type=_Header)
-        shape = (3, len(header.ven_ids), len(header.edges_us) - 1)
+        shape = (5 if header.what == WHAT_SURE else 3, len(header.ven_ids), len(header.edges_us) - 1)
         blocks = np.frombuffer(rest, "<i8").reshape(shape).astype(np.int64)
     except (msgspec.DecodeError, ValueError) as error:
         raise Broken(f"these are no intervals: {error}") from None
@@ -102,6 +112,12 @@ def measured(kw: Floats, used_kwh: Floats, covered_s: Floats) -> tuple[Ints, Int
     Here alone is rounded."""
     covered = np.rint(covered_s * 1_000_000).astype(np.int64)
     return _whole(kw * covered_s / 3600), _whole(used_kwh), covered
+
+
+def ends(kwh: Floats) -> Ints:
+    """An end of baselines as whole numbers: each interval for itself, for an end is no sum."""
+    whole: Ints = np.rint(kwh * MILLIWATT_HOURS).astype(np.int64)
+    return whole
 
 
 def _whole(kwh: Floats) -> Ints:
@@ -116,8 +132,8 @@ def joined(parts: Sequence[Intervals], edges_us: Ints) -> Intervals:
     ven_ids = [ven_id for part in parts for ven_id in part.ven_ids]
     order = sorted(range(len(ven_ids)), key=ven_ids.__getitem__)
     empty = np.zeros((0, len(edges_us) - 1), np.int64)
-    blocks = (
-        np.concatenate([empty, *(getattr(part, name) for part in parts)])[order]
-        for name in ("baseline_mwh", "used_mwh", "covered_us")
-    )
+    names = ["baseline_mwh", "used_mwh", "covered_us"]
+    if parts and all(part.low_mwh is not None for part in parts):
+        names += ["low_mwh", "high_mwh"]
+    blocks = (np.concatenate([empty, *(getattr(part, name) for part in parts)])[order] for name in names)
     return Intervals([ven_ids[i] for i in order], edges_us, *blocks)

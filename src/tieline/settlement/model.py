@@ -24,6 +24,15 @@ def edges_us(start_at: datetime, end_at: datetime) -> NDArray[np.int64]:
     return np.append(np.arange(micros(start_at), micros(end_at), STEP_S * 1_000_000), micros(end_at))
 
 
+class Stood(msgspec.Struct, frozen=True):
+    """How a VEN stood just before an event: how far above its usual load (None: nothing was read), and the most and the
+    least that it drew in those hours of the days that its rule takes for alike."""
+
+    lift_kw: float | None
+    highest_kw: float
+    least_kw: float
+
+
 class VenBaseline(msgspec.Struct, frozen=True):
     """What one VEN would have drawn, mean power by step; the adjustment and the days that it comes from."""
 
@@ -32,6 +41,7 @@ class VenBaseline(msgspec.Struct, frozen=True):
     factor: float
     days: list[date]
     note: str = ""
+    stood: Stood | msgspec.UnsetType = msgspec.UNSET
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -39,8 +49,43 @@ class LeftOut(msgspec.Struct, frozen=True):
     reason: str
 
 
+class SeriesUsed(msgspec.Struct, frozen=True):
+    """Readings beside the meters that a rule looked at: those of a series over a span, as known at an instant. `digest`
+    is of their instants and values; `gap_s` is what of the span they do not cover."""
+
+    series_id: str
+    unit: str
+    start_at: datetime
+    end_at: datetime
+    known_at: datetime
+    readings: int
+    gap_s: float
+    digest: str
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """How the intervals of an event's baselines were made: of so many `errors` of its rule on so many like `days`, of
+    so many `vens`. Each of those days was judged by those before it: `held` is the share of its VENs that lay within,
+    and `sum_held` that of sums of those that stood highest; None where there was none to judge. `why` and `sum_why` say
+    why there is no interval of a VEN, and of the sum; `digest` is of what the intervals are made of, empty where there
+    are none."""
+
+    level: float
+    days: int
+    vens: int
+    errors: int
+    held: float | None
+    sum_held: float | None
+    digest: str
+    why: str = ""
+    sum_why: str = ""
+
+
 class FrozenBaseline(msgspec.Struct, frozen=True):
-    """The baselines of all VENs for one event, from what was known at `known_at`; never computed again."""
+    """The baselines of all VENs for one event, from what was known at `known_at`; never computed again.
+
+    `beside` is what the rule looked at beside the meters, `outages` names the versions of those that it heeded; unset
+    where there was none. `calibration` is unset in those that were frozen before there was any."""
 
     event_id: str
     rule: str
@@ -52,6 +97,9 @@ class FrozenBaseline(msgspec.Struct, frozen=True):
     left_out: list[LeftOut]
     export: Export = Export.NET
     holidays: Holidays = Holidays()
+    beside: list[SeriesUsed] | msgspec.UnsetType = msgspec.UNSET
+    outages: list[str] | msgspec.UnsetType = msgspec.UNSET
+    calibration: Calibration | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def at(self) -> list[float]:
@@ -66,7 +114,9 @@ class FrozenBaseline(msgspec.Struct, frozen=True):
 
 class StatementLine(msgspec.Struct, frozen=True):
     """One VEN's share: delivered = baseline - used, over the time that its readings cover. `asked_kwh` is what it was
-    called for and accepted. One that is not `settled` counts nowhere, and `note` says why."""
+    called for and accepted. One that is not `settled` counts nowhere, and `note` says why. What it delivered lies
+    between `delivered_low_kwh` and `delivered_high_kwh`, as sure as the statement's calibration says; unset where no
+    interval can be told."""
 
     ven_id: str
     baseline_kwh: float
@@ -77,10 +127,13 @@ class StatementLine(msgspec.Struct, frozen=True):
     note: str = ""
     asked_kwh: float = 0.0
     settled: bool = True
+    delivered_low_kwh: float | msgspec.UnsetType = msgspec.UNSET
+    delivered_high_kwh: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What an event was worth in all, from what was known at `known_at`: the sums of the lines, exactly."""
+    """What an event was worth in all, from what was known at `known_at`: the sums of the lines, exactly; but the ends
+    of what was delivered are from errors of sums, and nearer than sums of the lines' are."""
 
     statement_id: str
     event_id: str
@@ -95,12 +148,15 @@ class Summary(msgspec.Struct, frozen=True):
     target_kwh: float
     gap_seconds: float
     vens: int
+    delivered_low_kwh: float | msgspec.UnsetType = msgspec.UNSET
+    delivered_high_kwh: float | msgspec.UnsetType = msgspec.UNSET
 
 
-class Statement(Summary, frozen=True):
+class Statement(Summary, frozen=True, kw_only=True):
     """A summary with its lines and its inputs: `readings_digest` is of the very readings used, `baseline_digest` of
     the frozen baseline, `intervals_digest` of the intervals that the lines are sums of (empty: none were kept),
-    `digest` of all the statement but itself."""
+    `digest` of all the statement but itself. `low_kwh` and `high_kwh` are the ends of the baseline of all that are
+    settled, interval by interval."""
 
     rule: str
     baseline_known_at: datetime
@@ -112,6 +168,9 @@ class Statement(Summary, frozen=True):
     export: Export = Export.NET
     holidays: Holidays = Holidays()
     most_gap: Decimal = Decimal(1)
+    calibration: Calibration | msgspec.UnsetType = msgspec.UNSET
+    low_kwh: list[float] | msgspec.UnsetType = msgspec.UNSET
+    high_kwh: list[float] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def number(self) -> int:
@@ -133,7 +192,7 @@ class Statement(Summary, frozen=True):
         return msgspec.structs.replace(named, digest=digest_of(named))
 
     def summary(self) -> Summary:
-        return msgspec.convert(self, Summary, from_attributes=True)
+        return Summary(**{name: getattr(self, name) for name in Summary.__struct_fields__})
 
     def repeats(self, other: Self) -> bool:
         """Whether both state the same, whenever each was made."""
@@ -176,6 +235,27 @@ def stated(
         export=frozen.export,
         holidays=frozen.holidays,
         most_gap=most_gap,
+        calibration=frozen.calibration,
+    )
+
+
+def settled(statement: Statement) -> list[str]:
+    """Who is settled: of them the sums are."""
+    return [line.ven_id for line in statement.lines if line.settled]
+
+
+def bounded(statement: Statement, low_kwh: NDArray[np.float64], high_kwh: NDArray[np.float64]) -> Statement:
+    """The same with both ends of the baseline of all together: of each interval, then of the whole; as it is where they
+    are unknown."""
+    if np.isnan(low_kwh + high_kwh).any():
+        return statement
+    low, high = ([exact(kwh) for kwh in end.tolist()] for end in (low_kwh, high_kwh))
+    return msgspec.structs.replace(
+        statement,
+        low_kwh=low[:-1],
+        high_kwh=high[:-1],
+        delivered_low_kwh=exact(low[-1] - statement.used_kwh),
+        delivered_high_kwh=exact(high[-1] - statement.used_kwh),
     )
 
 

@@ -15,9 +15,11 @@ from tieline.ports import Blobs, Rows, Series
 from tieline.settlement import actions, reads, routes
 from tieline.settlement.choosing import routes as choosing
 from tieline.settlement.choosing.part import Chooser
+from tieline.settlement.outages import routes as outages
 from tieline.settlement.routes import LAG_S
 from tieline.settlement.runs import routes as runs
 from tieline.settlement.terms import routes as terms
+from tieline.settlement.terms.measuring import measuring
 
 DELAY_S = 120.0
 log = structlog.get_logger(__name__)
@@ -85,15 +87,22 @@ class Settler:
         active = await dispatch.calls(self._rows, [EventState.ACTIVE])
         frozen = await self._rows.read(reads.frozen_events)
         started = [event for event in active if event.started_at is not None and event.started_at <= now]
-        return [event for event in started if event.event_id not in frozen]
+        unfrozen = [event for event in started if event.event_id not in frozen]
+        return [event for event in unfrozen if await self._looked_until(event) is None]
+
+    async def _looked_until(self, event: Event) -> datetime | None:
+        """Of an event whose rule looks at hours after the start, when these are over: it is frozen as it is settled."""
+        how = await self._rows.read(lambda reader: measuring(reader, event.program_id, event.start_at))
+        return actions.looked_until(event, how.rule)
 
     async def _unsettled(self, now: datetime) -> list[Event]:
         closed = await dispatch.calls(self._rows, CLOSED)
         settled = await self._rows.read(reads.settled_events)
-        due = [
+        over = [
             one for one in closed if one.started_at is not None and (one.ended_at or one.end_at) + self._delay <= now
         ]
-        return [event for event in due if event.event_id not in settled]
+        unsettled = [event for event in over if event.event_id not in settled]
+        return [one for one in unsettled if (await self._looked_until(one) or one.start_at) + self._delay <= now]
 
 
 def part(
@@ -108,5 +117,5 @@ def part(
 ) -> Part:
     settler = Settler(rows, series, clock, blobs, delay_s, lag_s, frozenset(holidays))
     chooser = Chooser(rows, series, clock)
-    doors = [*routes.ROUTES, *terms.ROUTES, *runs.ROUTES, *choosing.ROUTES]
+    doors = [*routes.ROUTES, *terms.ROUTES, *runs.ROUTES, *choosing.ROUTES, *outages.ROUTES]
     return Part("settlement", tasks=[Task("settlement", settler.run), Task("choosing", chooser.run)], routes=doors)

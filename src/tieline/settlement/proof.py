@@ -15,14 +15,16 @@ from tieline.dispatch.model import LedgerRow
 from tieline.ports import Blobs, Reader, Rows, Series
 from tieline.registry import reads as registry
 from tieline.settlement import metering, reads
-from tieline.settlement.intervals import Interval, Intervals, unpacked
-from tieline.settlement.model import Statement, StatementLine
+from tieline.settlement.intervals import MILLIWATT_HOURS, Interval, Intervals, intervals_in, unpacked
+from tieline.settlement.model import Calibration, SeriesUsed, Statement, StatementLine, Stood, settled
 
 BEFORE = timedelta(hours=1)
 
 
 class Behind(msgspec.Struct, frozen=True):
-    """Where the numbers of a statement's line come from. `factor` adjusts the mean of `days`, by the rule."""
+    """Where the numbers of a statement's line come from. `factor` adjusts the mean of `days`, by the rule; `beside` is
+    what the baseline was made of beside meters, `outages` those that it heeded, of any VEN. `stood` and
+    `calibration` say how sure it is; None where nothing was kept of that."""
 
     event_id: str
     statement_id: str
@@ -34,6 +36,10 @@ class Behind(msgspec.Struct, frozen=True):
     known_at: datetime
     readings: int
     note: str
+    beside: list[SeriesUsed]
+    outages: list[str]
+    stood: Stood | None
+    calibration: Calibration | None
 
 
 class LineExplained(Behind, frozen=True):
@@ -67,11 +73,23 @@ async def intervals_of(statement: Statement, blobs: Blobs) -> Intervals:
     return await asyncio.to_thread(unpacked, await blobs.get(statement.intervals_digest))
 
 
-async def intervals(rows: Rows, blobs: Blobs, statement_id: str, ven_id: str) -> list[Interval]:
-    """In order; none where the VEN has no baseline. Raises `NotFound`, `Conflict`."""
+async def intervals(rows: Rows, blobs: Blobs, statement_id: str, ven_id: str | None) -> list[Interval]:
+    """In order: of a VEN (none where it has no baseline), or of all that are settled. Raises `NotFound`, `Conflict`."""
     statement = await rows.read(lambda reader: reads.the_statement(reader, statement_id))
+    if ven_id is None:
+        return _together(statement, await intervals_of(statement, blobs))
     the_line(statement, ven_id)
     return (await intervals_of(statement, blobs)).of(ven_id)
+
+
+def _together(statement: Statement, kept: Intervals) -> list[Interval]:
+    """Their sums; but the ends of the baseline are from errors of sums."""
+    those = [kept.place[ven_id] for ven_id in settled(statement)]
+    gap_us = np.diff(kept.edges_us) - kept.covered_us
+    blocks = (kept.baseline_mwh, kept.used_mwh, kept.delivered_mwh, kept.covered_us, gap_us)
+    columns = [block[those].sum(axis=0) / MILLIWATT_HOURS for block in blocks]
+    ends = [np.array(end) for end in (statement.low_kwh, statement.high_kwh) if end is not msgspec.UNSET]
+    return intervals_in(kept.edges_us, [*columns, *ends])
 
 
 def behind(reader: Reader, statement: Statement, ven_id: str) -> Behind:
@@ -90,6 +108,10 @@ def behind(reader: Reader, statement: Statement, ven_id: str) -> Behind:
         known_at=statement.known_at,
         readings=line.readings,
         note=line.note,
+        beside=frozen.beside or [],
+        outages=frozen.outages or [],
+        stood=(baseline.stood or None) if baseline else None,
+        calibration=statement.calibration or None,
     )
 
 

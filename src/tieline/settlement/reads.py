@@ -12,6 +12,8 @@ from tieline.base.series import Declaration
 from tieline.base.time import iso, micros, parse_instant
 from tieline.ports import Reader, Rows, Series
 from tieline.settlement import metering
+from tieline.settlement.baseline.sureness import Sureness
+from tieline.settlement.calibration import unpacked
 from tieline.settlement.model import FrozenBaseline, Statement, Summary
 from tieline.settlement.store import frozen_baseline, statement
 from tieline.telemetry.integration import contributing
@@ -20,6 +22,13 @@ from tieline.telemetry.integration import contributing
 def find_baseline(reader: Reader, event_id: str) -> FrozenBaseline | None:
     body = reader.execute(sa.select(frozen_baseline.c.body).where(frozen_baseline.c.event_id == event_id)).scalar()
     return None if body is None else msgspec.json.decode(body, type=FrozenBaseline)
+
+
+def sureness_of(reader: Reader, event_id: str) -> Sureness | None:
+    """Of the event's frozen baselines; None where none was told."""
+    query = sa.select(frozen_baseline.c.sureness).where(frozen_baseline.c.event_id == event_id)
+    packed = reader.execute(query).scalar()
+    return None if packed is None else unpacked(packed)
 
 
 def the_baseline(reader: Reader, event_id: str) -> FrozenBaseline:

@@ -103,7 +103,10 @@ async def show_statement(
     if not wants_csv(request):
         return found
     header = StatementLine.__struct_fields__
-    return csv_response(header, [msgspec.structs.astuple(line) for line in found.lines], statement_id)
+    cells = (
+        [None if cell is msgspec.UNSET else cell for cell in msgspec.structs.astuple(line)] for line in found.lines
+    )
+    return csv_response(header, list(cells), statement_id)
 
 
 @get("/v1/statements/{statement_id:str}/readings")
@@ -131,14 +134,15 @@ async def list_intervals(
     rows: WithRows,
     blobs: WithBlobs,
     request: Request[Any, Any, Any],
-    ven_id: Annotated[str, Parameter(description="The VEN whose line it is")],
+    ven_id: Annotated[str | None, Parameter(description="The VEN whose line it is; none: all that are settled")] = None,
 ) -> Page[Interval] | Response[bytes]:
-    """What a line is the sum of, five minutes by five minutes; what no reading covers is a gap. Also as text/csv."""
+    """What a line, or the statement, is the sum of, five minutes by five minutes; what no reading covers is a gap. Also
+    as text/csv."""
     found = await proof.intervals(rows, blobs, statement_id, ven_id)
     if not wants_csv(request):
         return Page(found)
     cells = [msgspec.structs.astuple(one) for one in found]
-    return csv_response(Interval.__struct_fields__, cells, f"{statement_id}-{ven_id}-intervals")
+    return csv_response(Interval.__struct_fields__, cells, f"{statement_id}-{ven_id or 'all'}-intervals")
 
 
 @get("/v1/statements/{statement_id:str}/loads")

@@ -17,6 +17,7 @@ frozen_baseline = sa.Table(
     sa.Column("known_at", Instant, nullable=False),
     sa.Column("rule", sa.String(64), nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),  # canonical JSON of a FrozenBaseline
+    sa.Column("sureness", sa.LargeBinary),  # packed; none where no interval can be told
 )
 
 statement = sa.Table(
@@ -33,12 +34,12 @@ statement = sa.Table(
 )
 
 
-def put_baseline(tx: Transaction, new: FrozenBaseline) -> None:
-    """In the place of the event's one before."""
+def put_baseline(tx: Transaction, new: FrozenBaseline, sureness: bytes | None = None) -> None:
+    """In the place of the event's one before; with what its intervals are made of, packed."""
     tx.execute(sa.delete(frozen_baseline).where(frozen_baseline.c.event_id == new.event_id))
     tx.execute(
         sa.insert(frozen_baseline).values(
-            event_id=new.event_id, known_at=new.known_at, rule=new.rule, body=canonical(new)
+            event_id=new.event_id, known_at=new.known_at, rule=new.rule, body=canonical(new), sureness=sureness
         )
     )
 

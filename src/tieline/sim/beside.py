@@ -30,7 +30,8 @@ def start_at(now: datetime | None = None) -> datetime:
 
 def fleet(url: str, *, homes: int, folder: Path, token: str = "") -> Sequence[Task]:
     """The fleet and its story, kept going as long as the platform."""
-    arguments = ["--homes", str(homes), "--state", str(folder / "sim.json"), "--story"]
+    files = ["--state", str(folder / "sim.json"), "--weather", str(folder / "weather.csv")]
+    arguments = ["--homes", str(homes), *files, "--story"]
 
     async def run() -> None:
         async with started(url, *arguments, token=token) as child:

@@ -24,6 +24,7 @@ from tieline.sim.options import Options
 from tieline.sim.progress import Progress
 from tieline.sim.reach import follow, reach
 from tieline.sim.routine import Array
+from tieline.sim.station import Station
 from tieline.sim.stock import LOADS, SHEDDABLE
 from tieline.sim.story import first_event, told
 from tieline.sim.truth import Truth
@@ -97,6 +98,7 @@ class Simulation:
         self._wall, self._clock = wall, RatedClock(wall=wall)
         self._kept = enrol.load(options.state, options.url)
         self._agents: list[Agent] = []
+        self._station: Station | None = None
         self._snapshot: Snapshot | None = None
         self._last: Report | None = None
         self._reports = 0
@@ -108,6 +110,9 @@ class Simulation:
         platform = await reach(self._client, self._clock, self._options.speed, self._wall)
         self._progress.live("living through the days before")
         fleet, history = await asyncio.to_thread(_past, self._options, self._clock.now())
+        since = history.ends[0] if history.ends else fleet.at
+        self._station = Station(self._options.weather, since - timedelta(seconds=QUARTER_S), fleet.outdoor_c)
+        self._station.tell(fleet.at)
         self._progress.live("enrolling")
         homes = await enrol.enrol(self._client, fleet.stock, self._options, self._kept, until=fleet.at)
         enrol.save(self._options.state, self._kept)
@@ -209,6 +214,8 @@ class Simulation:
         for agent, power_kw in zip(self._agents, report.meter_kw.tolist(), strict=True):
             agent.meter(report.at, power_kw)
         self._truth.write(report)
+        if self._station:
+            self._station.tell(report.at)
         hours = report.seconds / 3600
         self._used_kwh += report.power_kw * hours
         self._without_kwh += report.without_events_kw * hours

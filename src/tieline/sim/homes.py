@@ -166,10 +166,17 @@ class Fleet:
         withheld = hold.withheld_kw / count
         return Step(start, until, (total / count).T, withheld.T, sheddable.T, hold_s.T, hold.shed.T)
 
+    def outdoor_c(self, at: datetime) -> float:
+        """The temperature over the town, whatever the homes do."""
+        return self._weather.at(*self._local(at)).outdoor_c
+
+    def _local(self, at: datetime) -> tuple[int, float]:
+        local = at.astimezone(self._zone)
+        return local.toordinal(), local.hour + local.minute / 60 + (local.second + local.microsecond / 1e6) / 3600
+
     def _now(self, start: datetime, length: timedelta) -> _Now:
         middle = start + length / 2
-        local = middle.astimezone(self._zone)
-        day, hour = local.toordinal(), local.hour + local.minute / 60 + (local.second + local.microsecond / 1e6) / 3600
+        day, hour = self._local(middle)
         running_h, length_h = (middle - EPOCH).total_seconds() / 3600, length.total_seconds() / 3600
         return _Now(hour, running_h, length_h, self._weather.at(day, hour), self._routine.day(day))
 

@@ -15,8 +15,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     `speed`: set the platform's clock to it; None leaves the clock as it is. `history_days` are delivered before the
     fleet reports live. `no_shows` and `opt_outs` are shares of the (home, event) pairs. `state` keeps the secrets;
-    `truth` gets a line of JSON per report: {at, power_kw, without_events_kw}. With `story` a first event is published
-    as soon as the fleet is live.
+    `truth` gets a line of JSON per report: {at, power_kw, without_events_kw}; `weather` a line of CSV per hour: at,
+    outdoor_degc. With `story` a first event is published as soon as the fleet is live.
     """
 
     url: str = "http://127.0.0.1:8400"
@@ -34,6 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     opt_outs: float = 0.02
     state: Path = Path("tieline-sim.json")
     truth: Path | None = None
+    weather: Path | None = None
     story: bool = False
 
     def __post_init__(self) -> None:

@@ -8,11 +8,10 @@ from tieline import metrics
 from tieline.base.time import Clock
 from tieline.ports import DEAD, Blobs, Entry, Log, Rows, Transaction
 from tieline.telemetry import store
-from tieline.telemetry.model import Dead, DeadLetter, excerpt
+from tieline.telemetry.model import Dead, DeadLetter, detail_of, excerpt
 
 SUBJECT = "dead.mqtt"
 SUBJECT_OF_REPORTS = "dead.report"
-MOST_DETAIL = 1000
 
 
 async def refuse(log: Log, blobs: Blobs, clock: Clock, entry: Entry, ven_id: str, dead: Dead) -> None:
@@ -32,12 +31,13 @@ def _letter(entry: Entry, dead: Dead, digest: str, ven_id: str | None, now: date
     return DeadLetter(
         subject=entry.subject[:200],
         reason=dead.reason,
-        detail=dead.detail[:MOST_DETAIL].replace("\x00", "\ufffd"),
+        detail=detail_of(dead),
         said_at=now,
         digest=digest,
         size=len(entry.data),
         excerpt=excerpt(entry.data),
         ven_id=ven_id[:64] if ven_id else None,
+        entry_position=entry.position,
     )
 
 

@@ -4,6 +4,8 @@ It is measured by the broker's time of each message, not by when we come to it: 
 refused of one VEN is measured too: of so much nonsense it is enough to keep some, and to know how much there was.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -42,6 +44,9 @@ class Floods:
         self.bounds = bounds
         self._rates = Rates(bounds.per_s, bounds.burst)
         self._under_way: dict[str, Flood] = {}
+        self._uncounted = Counter[str]()  # by subject: how many passed since its rate was looked at
+        self._enough = max(1, bounds.burst // 20)
+        self._passed = 0
         self._counted: dict[str, int] = {}  # by subject, which is of one VEN and one kind: the last position
 
     def drops(self, entry: Entry) -> bool:
@@ -60,6 +65,33 @@ class Floods:
         until = entry.said_at + timedelta(seconds=self.bounds.pause_s)
         self._under_way[ven_id] = Flood(ven_id, entry, until)
         return True
+
+    def passes(self, entries: Sequence[Entry]) -> bool:
+        """Whether all of these are taken, and counted with that; if not, none is, and each is to be asked of.
+
+        What comes by the thousand is counted here, and its rate looked at once there are enough of a subject to matter.
+        """
+        if not entries or self._under_way or entries[0].position <= self._passed:
+            return not entries
+        counts = Counter([entry.subject for entry in entries])
+        due = [one for one, count in counts.items() if self._uncounted[one] + count >= self._enough]
+        last = {entry.subject: entry for entry in entries}
+        if not all(self._allows(last[one], counts[one]) for one in due):
+            return False
+        self._uncounted.update(counts)
+        for subject in due:
+            self._count(last[subject], self._uncounted.pop(subject))
+        self._counted.update({subject: entry.position for subject, entry in last.items()})
+        self._passed = entries[-1].position
+        return True
+
+    def _allows(self, last: Entry, count: int) -> bool:
+        """Whether its VEN may send so many more, beside what passed before."""
+        self._count(last, self._uncounted.pop(last.subject, 0))
+        return self._rates.allows(last.subject.rpartition(".")[2], last.said_at, count)
+
+    def _count(self, last: Entry, passed: int) -> None:
+        self._rates.spend(last.subject.rpartition(".")[2], last.said_at, passed)
 
     def begun(self) -> list[Flood]:
         """Those not told yet."""

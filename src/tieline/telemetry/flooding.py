@@ -32,7 +32,7 @@ class Flooding:
         self._rows = rows
         self._blobs = blobs
         self._clock = clock
-        self._wall = wall
+        self.wall = wall
         self._floods = Floods(bounds)
         self._refusals = Refusals()
 
@@ -42,6 +42,12 @@ class Flooding:
         metrics.FLOODED.inc(dropped)
         return dropped
 
+    def kept(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those that are taken, of many: as a rule all, and then each costs next to nothing."""
+        if self._floods.passes(entries):
+            return entries
+        return [one for one in entries if not self.drops(one)]
+
     async def telling(self) -> None:
         """Shut out those that have just begun."""
         for flood in self._floods.begun():
@@ -50,11 +56,11 @@ class Flooding:
             log.warning("a device floods and is disconnected", ven_id=flood.ven_id, until=iso(flood.until))
 
     def _pause(self, flood: Flood, tx: Transaction) -> None:
-        identity.pause(tx, flood.ven_id, flood.until, self._wall.now())
+        identity.pause(tx, flood.ven_id, flood.until, self.wall.now())
 
     async def refuse(self, entry: Entry, ven_id: str, dead: Dead) -> None:
         """Keep a refused entry, unless its VEN had too many. Only then may the entry be done."""
-        if self._refusals.keeps(entry, ven_id, dead, self._wall.now()):
+        if self._refusals.keeps(entry, ven_id, dead, self.wall.now()):
             await self._keep(entry, ven_id, dead)
         else:
             metrics.DEAD_LETTERS.labels(dead.reason).inc()
@@ -64,7 +70,7 @@ class Flooding:
         try:
             while True:
                 await asyncio.sleep(_EVERY_S)
-                now = self._wall.now()
+                now = self.wall.now()
                 await self._bury(self._floods.end(now), self._refusals.end(now))
         finally:
             await self._bury(self._floods.end(None), self._refusals.end(None))

@@ -1,41 +1,39 @@
-"""The MQTT door of telemetry: device messages, in batches, into the readings stream of the Log.
+"""The MQTT door of telemetry: device messages, thousands at once, into the readings stream of the Log.
 
 A PUBACK told the device that the broker keeps its message. It stays there until this room has said its readings on
 the Log (durable, replayable) and its refusals among the dead letters; only then is it done. A crash in between
-delivers it again: its readings come twice, at the same instants with the same values, and count once.
+delivers it again: its readings come twice, with the same position, and count once (`telemetry.ordering`).
+
+    broker ─▶ delivery n+1: decoded, gathered in columns (`telemetry.taking`)
+              delivery n:   said ─▶ refused ─▶ done        meanwhile
 """
 
 import asyncio
-import hashlib
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
-import msgspec
 import structlog
 
 from tieline import metrics
-from tieline.base.series import Flag
 from tieline.base.time import Clock
-from tieline.ports import Entry, Log, Rows
-from tieline.registry import reads as registry
+from tieline.ports import MQTT, Delivery, Entry, Log, Rows
+from tieline.telemetry.batch import Columns
 from tieline.telemetry.flooding import Flooding
-from tieline.telemetry.model import KINDS, UNKNOWN_LOAD, Batch, Dead, Known, Limits, take
+from tieline.telemetry.model import Limits
+from tieline.telemetry.taking import SUBJECT, Refusal, Taking
 
+__all__ = ["DEVICES", "GROUP", "SUBJECT", "Intake"]
 GROUP = "telemetry"
-SUBJECT = "readings.mqtt"
-SUBJECTS = {kind: f"mqtt.{kind.replace('/', '.')}.*" for kind in KINDS}
-AT_ONCE = 500
+DEVICES = f"{MQTT}.>"
+"""All that devices publish, what is not ours passed over: a group on a part of it costs the broker three times this."""
+AT_ONCE = 5000
 REFUSE_AT_ONCE = 16
-MOST_READINGS = 20_000  # of a batch: well within what the Log takes in one piece
-RECENT = 16  # messages a VEN may have sent again without having heard our answer
+WATCH_S = 5.0
 log = structlog.get_logger(__name__)
-Refusal = tuple[Entry, str, Dead]
-_ENCODER = msgspec.msgpack.Encoder()
 
 
 class Intake:
     """Takes device messages from the broker; several processes may, each message goes to one of them. `heard` is told
-    of each, whatever it says: its VEN is there. What `flooding` drops is not taken."""
+    of each VEN's last: it is there. What `flooding` drops is not taken."""
 
     def __init__(
         self,
@@ -47,117 +45,63 @@ class Intake:
         flooding: Flooding,
     ) -> None:
         self._log = log
-        self._rows = rows
-        self._clock = clock
-        self._limits = limits
         self._told = heard
         self._flooding = flooding
-        self._known: dict[str, Known] = {}
-        self._recent: dict[str, OrderedDict[bytes, int]] = {}
+        self.taking = Taking(log, rows, clock, limits)
+        self.forget_changed = self.taking.forget_changed
+        self._before: dict[str, int] = {}  # by subject: the last message
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for kind in KINDS:
-                group.create_task(self._take(kind))
+        finishing: asyncio.Task[None] | None = None
+        try:
+            async for delivery in self._log.work(DEVICES, group=GROUP, at_once=AT_ONCE):
+                mine = self._flooding.kept([one for one in delivery.entries if self.taking.is_ours(one)])
+                columns, refused = await self.taking.take(mine)
+                self._count(mine, len(refused))
+                if finishing is not None:
+                    await finishing
+                finishing = asyncio.create_task(self._finish(delivery, columns, refused))
+        finally:
+            if finishing is not None:
+                finishing.cancel()
+                await asyncio.gather(finishing, return_exceptions=True)
 
-    async def _take(self, kind: str) -> None:
-        async for delivery in self._log.work(SUBJECTS[kind], group=GROUP, at_once=AT_ONCE):
-            await self._learn({entry.subject.rpartition(".")[2] for entry in delivery.entries})
-            batch, refused = Batch(self._clock.now()), list[Refusal]()
-            for entry in delivery.entries:
-                if self._flooding.drops(entry):
-                    continue
-                refused += await self._take_one(batch, kind, entry)
-                if len(batch) >= MOST_READINGS:
-                    await self._say(batch, kind, entry)
-                    batch = Batch(self._clock.now())
-            await self._say(batch, kind, delivery.entries[-1])
-            await self._refuse(refused)
-            await self._flooding.telling()
-            await delivery.done()
-
-    async def _say(self, batch: Batch, kind: str, last: Entry) -> None:
-        """Known from the moment it is said: a statement as of an instant must find all that was known by then."""
-        if len(batch):
-            batch.known_at = self._clock.now()
-            await self._log.say(SUBJECT, _ENCODER.encode(batch), key=f"{kind}:{last.position}:{len(batch)}")
-            _count(batch)
+    async def _finish(self, delivery: Delivery, columns: Columns, refused: Sequence[Refusal]) -> None:
+        first, last = delivery.entries[0].position, delivery.entries[-1].position
+        await self.taking.say(columns, f"{first}:{last}:{len(delivery.entries)}")
+        await self._refuse(refused)
+        await self._flooding.telling()
+        await delivery.done()
 
     async def _refuse(self, refused: Sequence[Refusal]) -> None:
         """After the readings are said, and several at once: one VEN's nonsense must not keep the others waiting."""
         gate = asyncio.Semaphore(REFUSE_AT_ONCE)
 
-        async def one(entry: Entry, ven_id: str, dead: Dead) -> None:
+        async def one(refusal: Refusal) -> None:
             async with gate:
-                await self._flooding.refuse(entry, ven_id, dead)
+                await self._flooding.refuse(*refusal)
 
-        await asyncio.gather(*[one(*refusal) for refusal in refused])
+        await asyncio.gather(*[one(refusal) for refusal in refused])
 
-    async def _take_one(self, batch: Batch, kind: str, entry: Entry) -> list[Refusal]:
-        ven_id = entry.subject.rpartition(".")[2]
-        self._told(entry)
-        if self._heard(ven_id, kind, entry):
-            metrics.MESSAGES.labels("duplicate").inc()
-            return []
-        dead = await self._believed(batch, kind, entry, ven_id)
-        metrics.MESSAGES.labels("refused" if dead else "taken").inc()
-        if not dead:
-            return []
-        more = f" (and {len(dead) - 1} more in this message)" if len(dead) > 1 else ""
-        return [(entry, ven_id, Dead(dead[0].reason, dead[0].detail + more))]
-
-    async def _believed(self, batch: Batch, kind: str, entry: Entry, ven_id: str) -> list[Dead]:
-        """Take what can be believed; what the registry did not know is asked of it once more before it is refused."""
-        for _ in range(2):
-            if (ven := await self._ven(ven_id)) is None:
-                return [Dead("unknown VEN", f"no VEN {ven_id!r} is registered: register it, then let it send")]
-            dead = take(batch, kind, ven, entry.data, entry.position, self._limits)
-            if not any(one.reason == UNKNOWN_LOAD for one in dead):
-                break
-            self._known.pop(ven_id, None)
-        return dead
-
-    def _heard(self, ven_id: str, kind: str, entry: Entry) -> bool:
-        """Whether the VEN sent just these bytes a moment ago: it had not heard that we have them.
-
-        The same entry delivered to us again is not that: it was not done the first time.
-        """
-        recent = self._recent.setdefault(ven_id, OrderedDict())
-        content = hashlib.blake2b(entry.data, digest_size=8, person=kind.encode()).digest()
-        if recent.setdefault(content, entry.position) != entry.position:
-            return True
-        if len(recent) > RECENT:
-            recent.popitem(last=False)
-        return False
-
-    async def _ven(self, ven_id: str) -> Known | None:
-        await self._learn([ven_id])
-        return self._known.get(ven_id)
-
-    async def _learn(self, ven_ids: Collection[str]) -> None:
-        """What the registry says of those that are not known: all of a batch at once, as after a start nobody is."""
-        new = [ven_id for ven_id in ven_ids if ven_id not in self._known]
-        found = await self._rows.read(lambda reader: registry.registered(reader, new)) if new else {}
-        for ven, loads in found.values():
-            self._known[ven.ven_id] = Known(ven.ven_id, ven.limit_kw, {one.resource_id: one.rated_kw for one in loads})
-
-    async def forget_changed(self) -> None:
-        """For ever: what the registry says is read again when it changes."""
-        self._known.clear()  # what changed while nobody listened
-        async for entries in self._log.follow("news.ven.changed", after=None):
-            for entry in entries:
-                self._known.pop(msgspec.json.decode(entry.data)["ven_id"], None)
+    def _count(self, entries: Sequence[Entry], refused: int) -> None:
+        """Their VENs are there. A message that says what the one before it said is counted apart, but not left out: the
+        VEN may have sent it again since it had not heard us, or mean that what was said in between was wrong."""
+        repeated, before = 0, self._before
+        for entry in entries:
+            content = hash(entry.data)
+            if before.get(entry.subject) == content:
+                repeated += 1
+            before[entry.subject] = content
+        for entry in {entry.subject: entry for entry in entries}.values():
+            self._told(entry)
+        metrics.MESSAGES.labels("duplicate").inc(repeated)
+        metrics.MESSAGES.labels("refused").inc(refused)
+        metrics.MESSAGES.labels("taken").inc(max(0, len(entries) - refused - repeated))
 
     async def watch_waiting(self) -> None:
         """For ever: how far behind the intake is."""
         while True:
-            waiting = [await self._log.waiting(subject, group=GROUP) for subject in SUBJECTS.values()]
-            metrics.INTAKE_WAITING.set(sum(waiting))
-            await asyncio.sleep(5)
-
-
-def _count(batch: Batch) -> None:
-    metrics.READINGS.inc(len(batch))
-    for flag in Flag:
-        if flag and (flagged := sum(1 for flags in batch.flags if flags & flag)):
-            metrics.FLAGGED.labels(str(flag.name).lower()).inc(flagged)
+            metrics.INTAKE_WAITING.set(await self._log.waiting(DEVICES, group=GROUP))
+            oldest = await self._log.oldest(DEVICES, group=GROUP)
+            metrics.INTAKE_LAG.set((self._flooding.wall.now() - oldest).total_seconds() if oldest else 0.0)
+            await asyncio.sleep(WATCH_S)

@@ -38,12 +38,13 @@ class Dead(msgspec.Struct, frozen=True):
 
 
 UNKNOWN_LOAD = "unknown load"
+MOST_KW = 1e9
 LONGEST_HOLD_S = 3600.0
 """A load that could stay down for longer is taken to stay as long as it is asked to: nobody need know how long."""
 
 
 class Batch(msgspec.Struct):
-    """Readings of many messages on their way through the Log, in columns; `at` in µs since 1970 UTC.
+    """Readings gathered one by one; `at` in µs since 1970 UTC. On the Log, its first version: see `telemetry.batch`.
 
     `series` says for each reading which of `names` it belongs to: a name is carried once, however many its readings.
     """
@@ -83,8 +84,9 @@ def take(batch: Batch, kind: str, ven: Known, data: bytes, seq: int, limits: Lim
 
 
 def _take_meter(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits) -> list[Dead]:
+    """Of two samples of one instant the last counts: nothing else would tell them apart."""
     index, dead = batch.named(power_series(ven.ven_id)), []
-    for sample in decode(data, Meter).samples:
+    for sample in {sample.at: sample for sample in decode(data, Meter).samples}.values():
         if reason := unbelievable(sample.at, sample.power_kw, batch.known_at, limits):
             dead.append(reason)
         else:
@@ -128,7 +130,7 @@ def unbelievable(at: datetime, power_kw: float, now: datetime, limits: Limits) -
         return Dead("future stamp", f"{stamp} is ahead of the platform's clock ({iso(now)}): set the device's clock")
     if now - at > timedelta(seconds=limits.stale_s):
         return Dead("stale stamp", f"{stamp} is more than {limits.stale_s / 86400:g} days old")
-    if not abs(power_kw) < 1e9:
+    if not abs(power_kw) < MOST_KW:
         return Dead("not a power", f"{power_kw} kW at {stamp}: send a finite number of kilowatts")
     return None
 
@@ -174,7 +176,8 @@ def believed(readings: Iterable[Reported], now: datetime, limits: Limits) -> tup
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A message that was refused: why, and where its bytes are kept (Blobs, by digest)."""
+    """A message that was refused: why, and where its bytes are kept (Blobs, by digest). `entry_position` is where the
+    message itself stood; None of one that an earlier version refused."""
 
     subject: str
     reason: str
@@ -184,6 +187,16 @@ class DeadLetter(msgspec.Struct, frozen=True):
     size: int
     excerpt: str
     ven_id: str | None = None
+    entry_position: int | None = None
+
+
+TAKEN, REFUSED = "taken", "refused"
+"""What became of a dead letter that was replayed."""
+
+
+def detail_of(dead: Dead) -> str:
+    """As it can be kept: PostgreSQL takes no NUL in text."""
+    return dead.detail[:1000].replace("\x00", "\ufffd")
 
 
 def excerpt(data: bytes) -> str:

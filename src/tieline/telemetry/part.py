@@ -1,6 +1,7 @@
 """What telemetry offers the process: the intake and the dead letters as one part, the tail wherever values are read."""
 
 import asyncio
+from collections.abc import Mapping
 
 from tieline.base.part import Part, Task
 from tieline.base.time import Clock
@@ -13,8 +14,17 @@ from tieline.telemetry.model import Limits
 from tieline.telemetry.presence import actions as presence
 from tieline.telemetry.presence.model import USUAL, Policy
 from tieline.telemetry.presence.mqtt import Listener
+from tieline.telemetry.rollups import routes as rolled
+from tieline.telemetry.rollups.levels import Levels
+from tieline.telemetry.rollups.reads import Rollups
+from tieline.telemetry.rollups.rolling import Rolling
 from tieline.telemetry.statistics.rollup import Rollup
 from tieline.telemetry.tail import Tail
+from tieline.telemetry.values import network
+from tieline.telemetry.values import routes as values
+from tieline.telemetry.values.answers import Answers
+from tieline.telemetry.values.catalogue import Catalogue
+from tieline.telemetry.values.live import Live
 
 COMPACT_SECONDS = 3600
 MEASURE_SECONDS = 30
@@ -73,6 +83,24 @@ def statistics(log: Log, rows: Rows, series: Series, clock: Clock, fleet: Fleet)
     return Part("statistics", tasks=[Task("telemetry.rollup", rollup.run), Task("telemetry.measure", measure)])
 
 
+def rollups(levels: Levels, clock: Clock) -> Part:
+    """Series by steps of five minutes and an hour: in one process, or several, that take readings in."""
+
+    async def compact() -> None:
+        while True:
+            await asyncio.sleep(COMPACT_SECONDS)
+            await levels.compact()
+
+    tasks = [Task("telemetry.rollups", Rolling(levels, clock).run), Task("telemetry.rollups.compact", compact)]
+    return Part("rollups", tasks=tasks, routes=rolled.ROUTES)
+
+
+def answering(log: Log, rows: Rows, series: Series, rollups: Rollups, tail: Tail, clock: Clock) -> Mapping[str, object]:
+    """What the doors of values ask for by name."""
+    answers = Answers(series, rollups, clock, lambda: tail.position)
+    return {"answers": answers, "catalogue": Catalogue(rows), "live": Live(log)}
+
+
 def reading(tail: Tail, fleet: Fleet) -> Part:
     """What every process needs that answers questions about values."""
 
@@ -80,4 +108,5 @@ def reading(tail: Tail, fleet: Fleet) -> Part:
         await fleet.remember()
         await tail.run()
 
-    return Part("values", tasks=[Task("telemetry.tail", follow)], routes=routes.ROUTES)
+    doors = [*routes.ROUTES, *values.ROUTES, *network.ROUTES]
+    return Part("values", tasks=[Task("telemetry.tail", follow)], routes=doors)

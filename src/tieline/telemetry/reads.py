@@ -16,10 +16,11 @@ from tieline.base.names import power_series
 from tieline.base.series import Stamp
 from tieline.base.time import MICROSECOND, Span, micros
 from tieline.columns import structs
-from tieline.ports import Rows, Series
+from tieline.ports import Reader, Rows, Series
 from tieline.registry import reads as registry
 from tieline.registry.model import METER_HOLD_S
 from tieline.telemetry.integration import Integrated, integrate_many
+from tieline.telemetry.model import TAKEN
 from tieline.telemetry.store import dead_letter
 
 MOST_STEPS = 10_000
@@ -96,14 +97,40 @@ class Listed(msgspec.Struct, frozen=True):
     size: int
     excerpt: str
     ven_id: str | None
+    entry_position: int | None
+    replayed_at: datetime | None
+    outcome: str | None
 
 
-async def dead_letters(rows: Rows, *, before: int | None = None, limit: int = 100) -> list[Listed]:
+class Which(msgspec.Struct, frozen=True):
+    """Which dead letters: of a VEN, of a reason, those not taken since; all where nothing is said."""
+
+    ven_id: str | None = None
+    reason: str | None = None
+    open_only: bool = False
+
+
+async def dead_letters(
+    rows: Rows, *, before: int | None = None, limit: int = 100, which: Which | None = None
+) -> list[Listed]:
     """The newest first, those before a position."""
-    query = sa.select(dead_letter).order_by(dead_letter.c.position.desc()).limit(limit)
-    chosen = query if before is None else query.where(dead_letter.c.position < before)
+    letter, which = dead_letter.c, which or Which()
+    query = sa.select(dead_letter).order_by(letter.position.desc()).limit(limit)
+    chosen = query if before is None else query.where(letter.position < before)
+    if which.ven_id is not None:
+        chosen = chosen.where(letter.ven_id == which.ven_id)
+    if which.reason is not None:
+        chosen = chosen.where(letter.reason == which.reason)
+    if which.open_only:
+        chosen = chosen.where(letter.outcome.is_distinct_from(TAKEN))
 
     return await rows.read(lambda reader: structs(Listed, reader.execute(chosen)))
+
+
+def listed(reader: Reader, position: int) -> Listed | None:
+    """One, by its position."""
+    found = structs(Listed, reader.execute(sa.select(dead_letter).where(dead_letter.c.position == position)))
+    return found[0] if found else None
 
 
 async def count_dead_letters(rows: Rows) -> int:

@@ -1,18 +1,17 @@
-"""The HTTP door of telemetry: values, charts, the fleet now, dead letters, and the live stream."""
+"""The HTTP door of telemetry: charts, the fleet now, dead letters, and the live stream."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, Parameter, QueryParameter, SkipValidation
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from tieline.base.errors import Refused
-from tieline.base.series import Declaration
-from tieline.base.time import Span, instant, iso, parse_instant
+from tieline.base.time import Span, instant
 from tieline.doors import (
     Cursor,
     Limit,
@@ -22,9 +21,7 @@ from tieline.doors import (
     WithRows,
     WithSeries,
     after,
-    csv_response,
     page,
-    wants_csv,
 )
 from tieline.registry import reads as registry
 from tieline.telemetry import reads
@@ -35,6 +32,7 @@ from tieline.telemetry.presence import reads as presence
 from tieline.telemetry.presence.model import State
 from tieline.telemetry.presence.reads import Change
 from tieline.telemetry.reads import FleetPower, Listed
+from tieline.telemetry.replay import Letter, Letters
 from tieline.telemetry.statistics import reads as statistics
 from tieline.telemetry.statistics.model import STEP_S, Step
 from tieline.telemetry.statistics.reads import History
@@ -42,49 +40,16 @@ from tieline.telemetry.statistics.rollup import rebuilt
 from tieline.telemetry.sums import By, VenNow
 
 WithFleet = NamedDependency[SkipValidation[Fleet]]
-AsOf = Annotated[datetime | None, Parameter(description="Only what was known at this instant")]
+WithLetters = NamedDependency[SkipValidation[Letters]]
 
 
 class Reading(msgspec.Struct, frozen=True):
+    """As doors tell it that give readings beside something else."""
+
     at: datetime
     value: float
     flags: int
     known_at: datetime
-
-
-class Values(msgspec.Struct, frozen=True):
-    series: Declaration
-    start: datetime
-    end: datetime
-    as_of: datetime | None
-    items: list[Reading]
-    next_cursor: str | None
-
-
-@get("/v1/series/{series_id:str}/values")
-async def series_values(  # noqa: PLR0913, PLR0917  a door's parameters are its query
-    series_id: FromPath[str],
-    start: FromQuery[datetime],
-    end: FromQuery[datetime],
-    rows: WithRows,
-    series: WithSeries,
-    request: Request[Any, Any, Any],
-    as_of: AsOf = None,
-    limit: Annotated[int, Parameter(ge=1, le=50_000)] = 5000,
-    cursor: Cursor = None,
-) -> Values | Response[bytes]:
-    """Readings in [start, end) as JSON or, by `Accept: text/csv`, all of them as CSV."""
-    declared = await rows.read(lambda reader: registry.the_series(reader, series_id))
-    span, known = Span(instant(start), instant(end)), None if as_of is None else instant(as_of)
-    last = parse_instant(key, "cursor") if (key := after(cursor)) else None
-    found = await reads.values(series, series_id, span, as_of=known, after=last)
-    if wants_csv(request):
-        header = ["at", f"value_{declared.unit}", "flags", "known_at"]
-        lines = ([iso(r["at"]), r["value"], r["flags"], iso(r["known_at"])] for r in found.to_pylist())
-        return csv_response(header, lines, series_id)
-    some = found.slice(0, limit + 1).select(["at", "value", "flags", "known_at"]).to_pylist()
-    paged = page([Reading(**row) for row in some], limit, lambda one: iso(one.at))
-    return Values(declared, span.start, span.end, known, paged.items, paged.next_cursor)
 
 
 @get("/v1/series/{series_id:str}/chart")
@@ -197,10 +162,30 @@ async def ven_presence(
 
 
 @get("/v1/dead-letters")
-async def list_dead_letters(rows: WithRows, limit: Limit = 100, cursor: Cursor = None) -> Page[Listed]:
+async def list_dead_letters(
+    rows: WithRows,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    ven_id: FromQuery[str | None] = None,
+    reason: FromQuery[str | None] = None,
+    open_only: Annotated[bool, QueryParameter(name="open", description="Only those not taken since")] = False,
+) -> Page[Listed]:
     """What was refused and why, the newest first; the bytes are kept under their digest."""
-    found = await reads.dead_letters(rows, before=_number(cursor), limit=limit + 1)
+    which = reads.Which(ven_id, reason, open_only)
+    found = await reads.dead_letters(rows, before=_number(cursor), limit=limit + 1, which=which)
     return page(found, limit, lambda letter: str(letter.position))
+
+
+@get("/v1/dead-letters/{position:int}")
+async def show_dead_letter(position: FromPath[int], letters: WithLetters) -> Letter:
+    """One, with its bytes."""
+    return await letters.show(position)
+
+
+@post("/v1/dead-letters/{position:int}/replay", status_code=200)
+async def replay_dead_letter(position: FromPath[int], letters: WithLetters) -> Listed:
+    """Take the message once more, after what was wrong has been mended; the outcome is kept on the letter."""
+    return await letters.replay(position)
 
 
 def _number(cursor: str | None) -> int | None:
@@ -226,7 +211,6 @@ async def live_stream(
 
 
 ROUTES = [
-    series_values,
     series_chart,
     fleet_now,
     fleet_power,
@@ -237,5 +221,7 @@ ROUTES = [
     show_ven,
     ven_presence,
     list_dead_letters,
+    show_dead_letter,
+    replay_dead_letter,
     live_stream,
 ]

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tieline.columns import Instant
 from tieline.ports import Reader, Transaction
-from tieline.telemetry.model import DeadLetter
+from tieline.telemetry.model import REFUSED, TAKEN, Dead, DeadLetter, detail_of
 
 metadata = sa.MetaData()
 
@@ -26,6 +26,9 @@ dead_letter = sa.Table(
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("excerpt", sa.String(400), nullable=False),
     sa.Column("ven_id", sa.String(64)),
+    sa.Column("entry_position", sa.BigInteger),  # of the message itself, in the stream that it came by
+    sa.Column("replayed_at", Instant),  # when it was last tried again
+    sa.Column("outcome", sa.String(16)),  # of that: TAKEN or REFUSED
 )
 
 reported = sa.Table(
@@ -44,6 +47,14 @@ def add(tx: Transaction, position: int, letter: DeadLetter) -> None:
     """Once: the Log may deliver it twice."""
     if tx.execute(sa.select(dead_letter.c.position).where(dead_letter.c.position == position)).first() is None:
         tx.execute(sa.insert(dead_letter).values(position=position, **msgspec.structs.asdict(letter)))
+
+
+def put_outcome(tx: Transaction, position: int, now: datetime, dead: Dead | None) -> None:
+    """Of a letter that was replayed; what was taken once stays so."""
+    said = {"outcome": REFUSED, "reason": dead.reason, "detail": detail_of(dead)} if dead else {"outcome": TAKEN}
+    mine = sa.update(dead_letter).where(dead_letter.c.position == position)
+    untaken = mine.where(dead_letter.c.outcome.is_distinct_from(TAKEN))
+    tx.execute(untaken.values(replayed_at=now, **said))
 
 
 def outlived(reader: Reader, before: datetime) -> Sequence[str]:

@@ -3,7 +3,8 @@
 The platform's problem reports come back as the error family they left as; `Unready` when it cannot be reached.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,7 +16,9 @@ from tieline.base.errors import Broken, Conflict, Forbidden, NotFound, Refused, 
 
 T = TypeVar("T")
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
+DOWNLOAD_S = 60.0
+"""Without anything coming."""
 PAGE = 1000
 
 _FAMILIES: dict[int, type[TielineError]] = {401: Unauthenticated, 403: Forbidden, 404: NotFound, 409: Conflict}
@@ -204,19 +207,44 @@ class Client:
         """Any call of /v1, its answer read as `kind`; text is sent as CSV."""
         return _read((await self._reply(method, path, body, params)).content, kind, path)
 
+    async def download(
+        self, method: str, path: str, body: object = None, params: dict[str, Any] | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """A file, part by part as it comes. Raises `Unready` when it breaks off."""
+        content, headers = _sent(body)
+        with self._reaching(path):
+            async with self._http.stream(
+                method, path, content=content, headers=headers, params=params, timeout=DOWNLOAD_S
+            ) as reply:
+                if not reply.is_success:
+                    await reply.aread()
+                    raise _error(reply)
+                async for part in reply.aiter_bytes():
+                    yield part
+
     async def _reply(
         self, method: str, path: str, body: object = None, params: dict[str, Any] | None = None
     ) -> httpx.Response:
-        content = body.encode() if isinstance(body, str) else None if body is None else msgspec.json.encode(body)
-        headers = {"Content-Type": "text/csv" if isinstance(body, str) else "application/json"} if content else {}
-        try:
+        content, headers = _sent(body)
+        with self._reaching(path):
             reply = await self._http.request(method, path, content=content, headers=headers, params=params)
-        except httpx.TransportError as error:
-            where = self._http.base_url.join(path)
-            raise Unready(f"{where} cannot be reached: {str(error) or type(error).__name__}") from error
         if not reply.is_success:
             raise _error(reply)
         return reply
+
+    @contextmanager
+    def _reaching(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TransportError as error:
+            where = self._http.base_url.join(path)
+            raise Unready(f"{where} cannot be reached: {str(error) or type(error).__name__}") from error
+
+
+def _sent(body: object) -> tuple[bytes | None, dict[str, str]]:
+    """The bytes of a body and their headers."""
+    content = body.encode() if isinstance(body, str) else None if body is None else msgspec.json.encode(body)
+    return content, {"Content-Type": "text/csv" if isinstance(body, str) else "application/json"} if content else {}
 
 
 def _read(content: bytes | msgspec.Raw, kind: type[T], path: str) -> T:

@@ -16,7 +16,7 @@ from ebus_mqtt_client import MqttClient  # type: ignore[import-not-found]
 from openadr3_client import BlClient, VenClient  # type: ignore[import-not-found]
 from openadr3_client.mqtt import MQTTMessage, _parse_payload, normalize_broker_uri  # type: ignore[import-not-found]
 
-NOTICE_S = 30.0
+NOTICE_S = 90.0
 
 
 def unique() -> str:

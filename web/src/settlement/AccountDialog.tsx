@@ -11,6 +11,7 @@ import { CurveChart } from "./CurveChart";
 import { useDrawn } from "./curve";
 import { Downloads } from "./Downloads";
 import { Entries } from "./Entries";
+import { between, HowSure } from "./HowSure";
 import { decimal, money } from "./money";
 import { period } from "./period";
 import { Reviews } from "./Reviews";
@@ -55,6 +56,13 @@ const DELIVERIES: Column<SettledDelivery>[] = [
   { label: "Baseline kWh", number: true, cell: (d) => decimal(d.baseline_kwh), sort: (d) => Number(d.baseline_kwh) },
   { label: "Used kWh", number: true, cell: (d) => decimal(d.used_kwh), sort: (d) => Number(d.used_kwh) },
   { label: "Delivered kWh", number: true, cell: (d) => decimal(d.delivered_kwh), sort: (d) => Number(d.delivered_kwh) },
+  {
+    label: "Between kWh",
+    hint: "What was delivered lies between; how surely is said below the chart",
+    number: true,
+    cell: (d) => between(d.delivered_low_kwh, d.delivered_high_kwh),
+    sort: (d) => Number(d.delivered_low_kwh ?? 0),
+  },
   { label: "Paid kWh", number: true, cell: (d) => <b>{decimal(d.paid_kwh)}</b>, sort: (d) => Number(d.paid_kwh) },
   {
     label: "Gap",
@@ -88,7 +96,8 @@ function Told({ told }: { told: Explanation }) {
           <h3 className="sub">
             Load and baseline in event <code>{event.event_id}</code>
           </h3>
-          <CurveChart {...drawn} label={`Load and baseline of ${venId} in ${event.event_id}`} />
+          <CurveChart {...drawn} sure={event.calibration} label={`Load and baseline of ${venId} in ${event.event_id}`} />
+          {event.calibration && <HowSure rule={event.rule} made={event.calibration} />}
         </>
       )}
       {event && event.intervals.length === 0 && <p className="quiet pad">{event.note || "It kept no intervals."}</p>}

@@ -1,17 +1,26 @@
-// An event of a participant drawn: load, baseline with the spread of its days, what was delivered between them.
+// An event of a participant drawn: load, baseline with its interval, what was delivered between them.
 import { useMemo, useState } from "react";
 import type uPlot from "uplot";
+import type { Calibration } from "../api";
 import { inZone, lonePoints, steps, timeAxis, valueAxis } from "../chart/axes";
 import { Plot, type Shape } from "../chart/Plot";
 import { fullDay, hundredths, time } from "../format";
 import { Figure } from "../parts/Figure";
 import { colour } from "../theme";
 import type { Curve } from "./curve";
+import { level } from "./HowSure";
 
 const [LOAD, BASELINE, LOW, HIGH] = [1, 2, 3, 4];
 const paths = steps("start");
 
-export function CurveChart({ curve, zone, label }: { curve: Curve; zone: string; label: string }) {
+interface Props {
+  curve: Curve;
+  zone: string;
+  label: string;
+  sure: Calibration | null;
+}
+
+export function CurveChart({ curve, zone, label, sure }: Props) {
   const [cursor, setCursor] = useState<number | null>(null);
   const [from, to] = curve.window;
   const build = useMemo(() => shape(zone, [from, to]), [zone, from, to]);
@@ -34,15 +43,17 @@ export function CurveChart({ curve, zone, label }: { curve: Curve; zone: string;
         <Figure name="Load" mark="used" value={load} unit="kW" />
         <Figure name="Baseline" mark="baseline" value={baseline} unit="kW" />
         <Figure name="Delivered" mark="shed" value={load != null && baseline != null ? baseline - load : null} unit="kW" />
-        <div>
-          <dt title="The least and the most that the days behind the baseline drew then">
-            <i className="line spread" aria-hidden="true" />
-            Its days
-          </dt>
-          <dd>
-            {low == null ? "–" : `${hundredths(low)} to ${hundredths(high)}`} {low != null && <span className="unit">kW</span>}
-          </dd>
-        </div>
+        {sure && !sure.why && (
+          <div>
+            <dt title="What would have been drawn in that step without the event lies within">
+              <i className="line spread" aria-hidden="true" />
+              {level(sure)} interval
+            </dt>
+            <dd>
+              {low == null ? "–" : `${hundredths(low)} to ${hundredths(high)}`} {low != null && <span className="unit">kW</span>}
+            </dd>
+          </div>
+        )}
       </dl>
       <Plot
         build={build}

@@ -5,6 +5,7 @@ import { count, time } from "../format";
 import { Table, type Column } from "../parts/Table";
 import { When } from "../parts/When";
 import type { Drawn } from "./curve";
+import { between } from "./HowSure";
 import { IntervalTold } from "./IntervalTold";
 import { decimal, kwh, money } from "./money";
 
@@ -87,6 +88,13 @@ function EventTold({ told, event, drawn }: EventProps) {
   const columns: Column<PaidInterval>[] = [
     { label: "From", cell: (i) => time(Date.parse(i.from_at), zone), sort: (i) => i.from_at },
     { label: "Baseline kWh", number: true, cell: (i) => decimal(i.baseline_kwh), sort: (i) => Number(i.baseline_kwh) },
+    {
+      label: "Between kWh",
+      hint: "Both ends of the baseline's interval",
+      number: true,
+      cell: (i) => between(i.low_kwh, i.high_kwh, 3),
+      sort: (i) => Number(i.low_kwh),
+    },
     { label: "Used kWh", number: true, cell: (i) => decimal(i.used_kwh), sort: (i) => Number(i.used_kwh) },
     { label: "Counts kWh", number: true, cell: (i) => decimal(i.paid_kwh), sort: (i) => Number(i.paid_kwh) },
     { label: "Price per kWh", number: true, cell: (i) => decimal(i.price_per_kwh), sort: (i) => Number(i.price_per_kwh) },

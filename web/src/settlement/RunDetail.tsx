@@ -1,7 +1,7 @@
 // One run: its totals and documents, what was said of it, its accounts, what it changed, what it follows from.
 import { useState } from "react";
-import type { RunHead, RunSummary } from "../api";
-import { count } from "../format";
+import type { MeasuredEvent, RunHead, RunSummary } from "../api";
+import { count, hundredths } from "../format";
 import { useLoad } from "../load";
 import { Fact } from "../parts/Fact";
 import { Copy, ProblemNote } from "../parts/Notes";
@@ -12,12 +12,13 @@ import { AccountDialog } from "./AccountDialog";
 import { Accounts } from "./Accounts";
 import { Differences } from "./Differences";
 import { Downloads } from "./Downloads";
+import { between, HowSure } from "./HowSure";
 import { decimal, money } from "./money";
 import { period } from "./period";
 import { Reviews } from "./Reviews";
 import { Terms } from "./Terms";
 
-const SHOWS = { accounts: "Accounts", changes: "What changed", terms: "Terms", inputs: "Follows from" };
+const SHOWS = { accounts: "Accounts", events: "Events", changes: "What changed", terms: "Terms", inputs: "Follows from" };
 type Shows = keyof typeof SHOWS;
 
 export function RunDetail({ run }: { run: RunSummary }) {
@@ -54,6 +55,7 @@ export function RunDetail({ run }: { run: RunSummary }) {
       </div>
       <ProblemNote problem={problem} />
       {shown === "accounts" && <Accounts run={run} disputed={head?.disputed ?? []} onOpen={open} />}
+      {shown === "events" && head && <Events events={head.measured} />}
       {shown === "changes" && <Differences run={run} onOpen={open} />}
       {shown === "terms" && <Terms run={run} />}
       {shown === "inputs" && head && <Inputs head={head} />}
@@ -81,6 +83,39 @@ function Totals({ run }: { run: RunSummary }) {
         <When at={run.known_at} withZone />
       </p>
     </div>
+  );
+}
+
+const EVENTS: Column<MeasuredEvent>[] = [
+  { label: "Event", cell: (e) => e.event_id, sort: (e) => e.event_id },
+  { label: "Baseline by", cell: (e) => <code>{e.rule}</code>, sort: (e) => e.rule },
+  { label: "Delivered kWh", number: true, cell: (e) => hundredths(e.delivered_kwh), sort: (e) => e.delivered_kwh },
+  {
+    label: "Between kWh",
+    hint: "Of all together: errors cancel, so it is narrower than the sum of the participants' own",
+    number: true,
+    cell: (e) => between(e.delivered_low_kwh, e.delivered_high_kwh),
+    sort: (e) => e.delivered_low_kwh ?? 0,
+  },
+  {
+    label: "How sure",
+    cell: (e) => (
+      <div className="wrap">
+        <HowSure rule={e.rule} made={e.calibration} together />
+      </div>
+    ),
+  },
+];
+
+function Events({ events }: { events: MeasuredEvent[] }) {
+  return (
+    <Table
+      caption="What the events delivered, all participants together"
+      columns={EVENTS}
+      rows={events}
+      rowKey={(e) => e.event_id}
+      empty="Of none it is known how sure it is."
+    />
   );
 }
 

@@ -1,6 +1,6 @@
-// One event of one participant as columns for a chart: load, baseline, and how far apart the days behind it lie.
+// One event of one participant as columns for a chart: load, baseline and its interval.
 import { useEffect, useState } from "react";
-import type { Declaration, EventExplained, Reading } from "../api";
+import type { Declaration, EventExplained, PaidInterval, Reading } from "../api";
 import { get, withQuery } from "../client";
 import { iso } from "../format";
 
@@ -11,7 +11,7 @@ export interface Curve {
   at: number[];
   load: Column; // mean power of each step, kW
   baseline: Column; // within the event
-  low: Column; // the least and the most that the baseline's days drew in that step, adjusted as the baseline is
+  low: Column; // of the baseline; null where no interval can be told
   high: Column;
   window: [number, number];
 }
@@ -58,7 +58,7 @@ async function drawnOf(venId: string, told: EventExplained, signal: AbortSignal)
   const around = await readings(venId, from - BEFORE_MS - HOLDS_MS, to + AFTER_MS + HOLDS_MS, told.known_at, signal);
   const zone = around.series.zone;
   const days = await Promise.all(told.days.map((day) => dayOf(venId, told, day, zone, signal)));
-  return { curve: curveOf(told, around, days), days, zone };
+  return { curve: curveOf(told, around), days, zone };
 }
 
 async function dayOf(venId: string, told: EventExplained, day: string, zone: string, signal: AbortSignal): Promise<Day> {
@@ -103,30 +103,26 @@ function mean({ series, items }: Values, { from, to }: Span): number | null {
   return covered > 0 ? sum / covered : null;
 }
 
-const kw = (kwh: string, seconds: number): number | null => (seconds > 0 ? (Number(kwh) * 3_600) / seconds : null);
+const kw = (kwh: string | null, seconds: number): number | null =>
+  kwh !== null && seconds > 0 ? (Number(kwh) * 3_600) / seconds : null;
 
-function curveOf(told: EventExplained, found: Values, days: Day[]): Curve {
+function curveOf(told: EventExplained, found: Values): Curve {
   const within = spansOf(told);
   const [first, last] = [within[0] as Span, within.at(-1) as Span];
   const step = first.to - first.from;
   const before = grid(first.from - BEFORE_MS, first.from, step);
   const after = grid(last.to, last.to + AFTER_MS, step);
-  const used = told.intervals.map((one, i) => kw(one.used_kwh, covered(within[i] as Span, one.gap_s)));
-  const base = told.intervals.map((one, i) => kw(one.baseline_kwh, covered(within[i] as Span, one.gap_s)));
+  const meanKw = (of: (one: PaidInterval) => string | null): Column =>
+    told.intervals.map((one, i) => kw(of(one), covered(within[i] as Span, one.gap_s)));
   const none = (of: Span[]): Column => of.map(() => null);
   // the last step is drawn up to the event's end by its value standing there
   const inside = (values: Column): Column => [...none(before), ...values, values.at(-1) ?? null, ...none(after.slice(1))];
-  const extreme = (pick: (...of: number[]) => number): Column =>
-    within.map((_, i) => {
-      const known = days.map((one) => one.kw[i]).filter((v) => v != null);
-      return known.length ? pick(...known) * told.factor : null;
-    });
   return {
     at: [...before, ...within, ...after].map(({ from }) => from / 1000),
-    load: [...before.map((s) => mean(found, s)), ...used, ...after.map((s) => mean(found, s))],
-    baseline: inside(base),
-    low: inside(extreme(Math.min)),
-    high: inside(extreme(Math.max)),
+    load: [...before.map((s) => mean(found, s)), ...meanKw((one) => one.used_kwh), ...after.map((s) => mean(found, s))],
+    baseline: inside(meanKw((one) => one.baseline_kwh)),
+    low: inside(meanKw((one) => one.low_kwh)),
+    high: inside(meanKw((one) => one.high_kwh)),
     window: [first.from / 1000, last.to / 1000],
   };
 }

@@ -5,10 +5,10 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 
-from nats.aio.client import Client
 from nats.errors import BadSubjectError, Error, MaxPayloadError
 from nats.js.errors import APIError
 
+from tieline.adapters.nats.line import NatsConnection
 from tieline.base.cancellation import heed_cancellation
 from tieline.base.errors import Broken, Refused, TielineError, Unready
 
@@ -16,12 +16,12 @@ _log = logging.getLogger(__name__)
 CONNECT_S = 15.0
 
 
-async def connect(urls: Sequence[str], *, user: str, password: str, name: str = "tieline") -> Client:
+async def connect(urls: Sequence[str], *, user: str, password: str, name: str = "tieline") -> NatsConnection:
     """An open connection to any one of `urls`; close it with `await connection.close()`.
 
     Raises `Unready` when none answers in time or all refuse the password.
     """
-    client = Client()
+    client = NatsConnection()
     heard: list[str] = []
 
     async def note(error: Exception) -> None:

@@ -5,10 +5,10 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 
-from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, Header, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError
 
+from tieline.adapters.nats.line import NatsConnection
 from tieline.adapters.nats.stream import NatsStream, stamps
 from tieline.base.errors import Conflict, Refused, Unready
 from tieline.ports import Document
@@ -27,13 +27,13 @@ _WRONG_LAST = {10071, 10164}  # another revision is the newest; the same, said w
 class NatsDocuments:
     """`ports.Documents`. A `put` that ends with `Unready` may yet have been done."""
 
-    def __init__(self, connection: Client, *, timeout_s: float = 10.0) -> None:
+    def __init__(self, connection: NatsConnection, *, timeout_s: float = 10.0) -> None:
         self._connection = connection
         self._stream = NatsStream(connection, _STREAM, timeout_s=timeout_s)
         self._name, self._count = secrets.token_hex(12), itertools.count()  # of what it puts
 
     @classmethod
-    async def open(cls, connection: Client, *, replicas: int = 1, timeout_s: float = 10.0) -> "NatsDocuments":
+    async def open(cls, connection: NatsConnection, *, replicas: int = 1, timeout_s: float = 10.0) -> "NatsDocuments":
         """The bucket made or brought up to date. `replicas` is 1 or, in a cluster, 3."""
         documents = cls(connection, timeout_s=timeout_s)
         await documents._stream.make(_config(replicas))
@@ -68,7 +68,7 @@ class NatsDocuments:
 
     async def _named(self, subject: str, name: str) -> int | None:
         kept = await self._stream.kept(subject)
-        return next((stamps(one)[0] for one in kept if (one.headers or {}).get(Header.MSG_ID.value) == name), None)
+        return next((stamps(one)[0] for one in kept if one.header(Header.MSG_ID.value) == name), None)
 
     async def history(self, key: str) -> list[Document]:
         return [Document(key, stamps(one)[0], one.data) for one in await self._stream.kept(_subject(key))]
@@ -86,7 +86,7 @@ class NatsDocuments:
 
     async def follow(self, prefix: str) -> AsyncIterator[Document]:
         async for message in self._stream.follow(f"{_subject(prefix)}.>"):
-            yield Document(message.subject.removeprefix(_SUBJECTS), stamps(message)[0], message.data)
+            yield Document(message.subject.decode().removeprefix(_SUBJECTS), stamps(message)[0], message.data)
 
     async def ready(self) -> None:
         if not self._connection.is_connected:

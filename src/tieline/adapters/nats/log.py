@@ -1,14 +1,12 @@
 """The Log on JetStream: streams of our own, and the broker's stream of what devices published."""
 
 import asyncio
-import contextlib
+import functools
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
@@ -22,10 +20,11 @@ from nats.js.api import (
 from nats.js.errors import NotFoundError
 
 from tieline.adapters.nats.connection import asking
+from tieline.adapters.nats.frames import Message
+from tieline.adapters.nats.line import Lines, NatsConnection
 from tieline.adapters.nats.pull import Pull
-from tieline.adapters.nats.stream import PASSING, TRY_S, Patience, stamps, unbroken
+from tieline.adapters.nats.stream import Patience, columns_of_stamps, unbroken
 from tieline.base.errors import Broken, Refused, TielineError, Unready
-from tieline.base.time import from_micros
 from tieline.ports import MQTT, STREAMS, Entry, Stream
 
 T = TypeVar("T")
@@ -43,23 +42,23 @@ _IDLE_S = 30.0
 class NatsDelivery:
     """Entries lent to one worker; `done` acknowledges each, since several workers share the group."""
 
-    def __init__(self, messages: Sequence[Msg], acknowledge: Callable[[Sequence[Msg]], Awaitable[None]]) -> None:
-        self.entries: Sequence[Entry] = [_entry(message) for message in messages]
+    def __init__(self, messages: Sequence[Message], lines: Lines) -> None:
+        self.entries: Sequence[Entry] = _entries(messages)
         self._messages = messages
-        self._acknowledge = acknowledge
+        self._lines = lines
 
     async def done(self, *, but: Sequence[Entry] = ()) -> None:
         """When the server is gone and does not hear it, the entries are delivered again."""
         left = {entry.position for entry in but}
-        mine = [one for one, entry in zip(self._messages, self.entries, strict=True) if entry.position not in left]
-        if mine:
-            await self._acknowledge(mine)
+        mine = zip(self._messages, self.entries, strict=True)
+        if replies := [one.reply for one, entry in mine if entry.position not in left]:
+            await self._lines.acknowledge(replies)
 
 
 class NatsLog:
     """`ports.Log`. Every wait ends after `timeout_s` with `Unready`; a `say` that ends so may yet have been said."""
 
-    def __init__(self, connection: Client, *, timeout_s: float = 10.0, ack_wait_s: float = 30.0) -> None:
+    def __init__(self, connection: NatsConnection, *, timeout_s: float = 10.0, ack_wait_s: float = 30.0) -> None:
         self._connection = connection
         self._patience = Patience(connection, timeout_s)
         self._js, self._answer = self._patience.js, self._patience.answer
@@ -67,7 +66,7 @@ class NatsLog:
 
     @classmethod
     async def open(
-        cls, connection: Client, *, replicas: int = 1, timeout_s: float = 10.0, ack_wait_s: float = 30.0
+        cls, connection: NatsConnection, *, replicas: int = 1, timeout_s: float = 10.0, ack_wait_s: float = 30.0
     ) -> "NatsLog":
         """The Log, its streams made or brought up to date. `replicas` is 1 or, in a cluster, 3."""
         log = cls(connection, timeout_s=timeout_s, ack_wait_s=ack_wait_s)
@@ -114,7 +113,7 @@ class NatsLog:
         assert found.seq is not None
         assert found.subject is not None
         assert found.time is not None
-        return Entry(found.seq, _named(found.subject), found.data or b"", found.time)
+        return Entry(found.seq, _named(found.subject.encode()), found.data or b"", found.time)
 
     async def follow(self, subject: str, *, after: int | None) -> AsyncIterator[list[Entry]]:
         stream, filtered = _place(subject)
@@ -132,7 +131,7 @@ class NatsLog:
                 count = 0
                 while not pull.lost:
                     batch = await pull.batch(_FOLLOW_AT_ONCE)
-                    entries = [_entry(message) for message in unbroken(batch, count)]
+                    entries = _entries(unbroken(batch, count))
                     if entries:
                         after = entries[-1].position
                         count += len(entries)
@@ -188,21 +187,12 @@ class NatsLog:
         stream, _ = _place(subject)
         await self.prepare(subject, group=group)
         while True:
-            async with Pull(self._connection, stream, _durable(subject, group)) as pull:
+            async with Pull(self._connection, stream, _durable(subject, group), lent=True) as pull:
                 while not pull.lost:
                     batch = await pull.batch(at_once)
                     if batch:
-                        yield NatsDelivery(batch, self._acknowledge)
+                        yield NatsDelivery(batch, self._connection.lines)
             await self._prepare_again(subject, group)
-
-    async def _acknowledge(self, messages: Sequence[Msg]) -> None:
-        # The last is confirmed by the server, and with it those before it. If that gets lost they are delivered again,
-        # which is all that a group is promised. (Not `flush`: a late answer to one that was given up ends nats-py's
-        # reading.)
-        with asking("acknowledge a delivery"), contextlib.suppress(*PASSING):
-            for message in messages[:-1]:
-                await self._connection.publish(message.reply)
-            await self._connection.request(messages[-1].reply, b"+ACK", timeout=TRY_S)
 
     async def _prepare_again(self, subject: str, group: str) -> None:
         while True:
@@ -214,13 +204,37 @@ class NatsLog:
                 await asyncio.sleep(_PAUSE_S)
 
     async def waiting(self, subject: str, *, group: str) -> int:
+        info = await self._group(subject, group)
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+    async def oldest(self, subject: str, *, group: str) -> datetime | None:
+        stream, filtered = _place(subject)
+        info = await self._group(subject, group)
+        if not (info.num_pending or info.num_ack_pending) or info.ack_floor is None:
+            return None
+        after = info.ack_floor.stream_seq + 1
+        found = await self._answer(
+            f"find what waits longest for {group}",
+            lambda: _or_none(self._js.get_msg(stream, seq=after, subject=filtered, next=True)),
+        )
+        return None if found is None else found.time
+
+    async def _group(self, subject: str, group: str) -> ConsumerInfo:
         stream, _ = _place(subject)
         info = await self._answer(
             f"count what waits for {group}",
             lambda: _or_none(self._js.consumer_info(stream, _durable(subject, group))),
         )
-        info = info or await self.prepare(subject, group=group)
-        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+        return info or await self.prepare(subject, group=group)
+
+    async def retire(self, subject: str, *, group: str) -> None:
+        """A group that nobody works in any more: for it the broker would keep what devices publish for ever. Whoever
+        takes its place is prepared before, and is given what it had still to do."""
+        stream, _ = _place(subject)
+        await self._answer(
+            f"retire the group {group} on {subject}",
+            lambda: _or_none(self._js.delete_consumer(stream, _durable(subject, group))),
+        )
 
     async def ready(self) -> None:
         if not self._connection.is_connected:
@@ -255,9 +269,11 @@ def _place(subject: str) -> tuple[str, str]:
     raise Refused(f"{subject!r} is in no stream of the Log: it must begin with one of {_names()}, {MQTT}.…")
 
 
-def _named(subject: str) -> str:
+@functools.lru_cache(200_000)
+def _named(subject: bytes) -> str:
     """The Log's name of a JetStream subject."""
-    return f"{MQTT}.{subject.removeprefix(_MQTT_SUBJECTS)}" if subject.startswith(_MQTT_SUBJECTS) else subject
+    name = subject.decode()
+    return f"{MQTT}.{name.removeprefix(_MQTT_SUBJECTS)}" if name.startswith(_MQTT_SUBJECTS) else name
 
 
 def _durable(subject: str, group: str) -> str:
@@ -265,6 +281,10 @@ def _durable(subject: str, group: str) -> str:
     return f"{group}@{subject}".replace(".", "=").replace("*", "+").replace(">", "++")
 
 
-def _entry(message: Msg) -> Entry:
-    position, _, said_ns = stamps(message)
-    return Entry(position, _named(message.subject), message.data, from_micros(said_ns // 1000))
+def _entries(messages: Sequence[Message]) -> list[Entry]:
+    if not messages:
+        return []
+    positions, _, said_ns = columns_of_stamps(messages)
+    subjects = [_named(one.subject) for one in messages]
+    said_at = [datetime.fromtimestamp(us / 1e6, UTC) for us in (said_ns // 1000).tolist()]
+    return list(map(Entry, positions.tolist(), subjects, [one.data for one in messages], said_at))

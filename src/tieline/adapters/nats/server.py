@@ -42,6 +42,9 @@ _MQTT_PORTS = range(1883, 2883)
 # Below the range from which the system takes ports for outgoing connections: a client that reconnects while the
 # server is down must not be given the server's own port.
 _CLIENT_PORTS = range(14222, 31999, 7)
+# Processes that start one after the other begin to look so many ports apart: neither is given the port of the other's
+# server while that is down.
+_APART = 997
 _START_S = 30.0
 _STOP_S = 10.0
 _GLANCE_S = 0.25
@@ -358,7 +361,7 @@ class NatsServer:
 
     def _chosen(self) -> Address:
         before = self._known_address()
-        start = os.getpid() % len(_CLIENT_PORTS)
+        start = os.getpid() * _APART % len(_CLIENT_PORTS)
         ports = [*([before.port] if before else []), *_CLIENT_PORTS[start:], *_CLIENT_PORTS[:start]]
         mqtt_ports = [*([before.mqtt_port] if before else []), *_MQTT_PORTS]
         return Address(

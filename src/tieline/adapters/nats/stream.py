@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
+import numpy as np
 from nats.errors import ConnectionReconnectingError, NoRespondersError, OutboundBufferLimitError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
@@ -15,10 +14,13 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, 
 from nats.js.errors import NoStreamResponseError, NotFoundError, ServiceUnavailableError
 
 from tieline.adapters.nats.connection import asking
+from tieline.adapters.nats.frames import Message
+from tieline.adapters.nats.line import NatsConnection
 from tieline.adapters.nats.pull import Pull
 from tieline.base.errors import Unready
 
 T = TypeVar("T")
+Column = np.ndarray[Any, np.dtype[np.int64]]
 
 PASSING = (
     NatsTimeoutError,
@@ -37,7 +39,7 @@ _AT_ONCE = 1000
 class Patience:
     """Every wait for JetStream ends after `timeout_s` with `Unready`; what was asked may yet have been done."""
 
-    def __init__(self, connection: Client, timeout_s: float) -> None:
+    def __init__(self, connection: NatsConnection, timeout_s: float) -> None:
         self.js: JetStreamContext = connection.jetstream(timeout=TRY_S)
         self._timeout_s = timeout_s
 
@@ -73,7 +75,7 @@ def _is_full(error: Exception) -> bool:
 class NatsStream(Patience):
     """All but `follow` has an end."""
 
-    def __init__(self, connection: Client, name: str, *, timeout_s: float) -> None:
+    def __init__(self, connection: NatsConnection, name: str, *, timeout_s: float) -> None:
         super().__init__(connection, timeout_s)
         self.name = name
         self._connection = connection
@@ -93,13 +95,13 @@ class NatsStream(Patience):
 
         return await self.answer(f"read the last of {subject}", found)
 
-    async def kept(self, subject: str) -> list[Msg]:
+    async def kept(self, subject: str) -> list[Message]:
         """What the stream holds now under a subject, the oldest first."""
         return await self.answer(f"read {subject}", lambda: self._kept(subject))
 
-    async def _kept(self, subject: str) -> list[Msg]:
+    async def _kept(self, subject: str) -> list[Message]:
         consumer = await self._consumer(subject, DeliverPolicy.ALL)
-        messages: list[Msg] = []
+        messages: list[Message] = []
         async with Pull(self._connection, self.name, consumer.name) as pull:
             while len(messages) < (consumer.num_pending or 0):
                 batch = await pull.batch(_AT_ONCE)
@@ -109,7 +111,7 @@ class NatsStream(Patience):
         await self.js.delete_consumer(self.name, consumer.name)
         return messages
 
-    async def follow(self, subject: str) -> AsyncIterator[Msg]:
+    async def follow(self, subject: str) -> AsyncIterator[Message]:
         """The newest under each subject, then all that comes; in order, each once, for ever."""
         after = None
         while True:
@@ -152,17 +154,29 @@ class NatsStream(Patience):
         return await self.js.add_consumer(self.name, config)
 
 
-def stamps(message: Msg) -> tuple[int, int, int]:
+def stamps(message: Message) -> tuple[int, int, int]:
     """Position in the stream, count within the consumer, nanoseconds since 1970, as the reply subject tells them."""
+    position, count, said_ns = columns_of_stamps([message])
+    return int(position[0]), int(count[0]), int(said_ns[0])
+
+
+def columns_of_stamps(messages: Sequence[Message]) -> tuple[Column, Column, Column]:
+    """The same of many that one consumer gave."""
     # $JS.ACK.[domain.account.]stream.consumer.tries.position.count.time.pending[.random]
-    tokens = message.reply.split(".")
-    first = 5 if len(tokens) == 9 else 7
-    return int(tokens[first]), int(tokens[first + 1]), int(tokens[first + 2])
+    first = messages[0].reply.split(b".")
+    before, numbers = (4, 5) if len(first) == 9 else (6, 5)
+    start = len(b".".join(first[:before])) + 1
+    replies = [one.reply[start:] for one in messages]
+    if len(first) > before + numbers:
+        replies = [one.rpartition(b".")[0] for one in replies]
+    # 0.2 us a message, where splitting each costs twice that
+    found = np.fromstring(b".".join(replies), np.int64, sep=".").reshape(len(messages), numbers)
+    return found[:, 1], found[:, 2], found[:, 3]
 
 
-def unbroken(batch: list[Msg], before: int) -> list[Msg]:
+def unbroken(batch: list[Message], before: int) -> list[Message]:
     """A batch as far as its messages follow one another, after `before` earlier ones of the same consumer."""
-    whole = 0
-    while whole < len(batch) and stamps(batch[whole])[1] == before + whole + 1:
-        whole += 1
-    return batch[:whole]
+    if not batch:
+        return batch
+    broken = np.flatnonzero(columns_of_stamps(batch)[1] != np.arange(before + 1, before + len(batch) + 1))
+    return batch[: broken[0]] if len(broken) else batch

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from tieline.adapters.series.files import File
+from tieline.adapters.series.files import FULL_ROWS, File
 
-FULL_ROWS = 16_000_000
-"""A file this large is left alone: it would be too much to sort, and to fetch for one reading."""
+MOST_ROWS = 4 * FULL_ROWS
+"""What one merge may sort."""
 
 
 def mergeable(files: Sequence[File]) -> list[list[File]]:
     """For each month that needs it, the files to make one of."""
-    by_month = groupby(sorted(files, key=lambda file: (file.month, file.rows)), key=lambda file: file.month)
-    return [group for _, month in by_month if len(group := _unbalanced([*month])) > 1]
+    ascending = sorted(files, key=lambda file: (file.month, file.past, file.rows))
+    alike = groupby(ascending, key=lambda file: (file.month, file.past))
+    return [group for _, some in alike if len(group := _unbalanced([*some])) > 1]
 
 
 def _unbalanced(ascending: Sequence[File]) -> list[File]:
@@ -27,4 +28,6 @@ def _unbalanced(ascending: Sequence[File]) -> list[File]:
         if file.rows < 2 * total:
             cut = i + 1
         total += file.rows
+        if total > MOST_ROWS:
+            break
     return small[:cut]

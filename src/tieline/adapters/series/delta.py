@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -16,48 +15,52 @@ from typing import TypeVar
 import pyarrow as pa
 
 from tieline.adapters.series.cache import Cache
-from tieline.adapters.series.columns import arranged, by_month, checked, latest
+from tieline.adapters.series.columns import checked
 from tieline.adapters.series.compaction import mergeable
 from tieline.adapters.series.engine import Engine, Limits
-from tieline.adapters.series.failures import told
-from tieline.adapters.series.files import File, measured, stream, write
+from tieline.adapters.series.files import File
+from tieline.adapters.series.filing import Filing
 from tieline.adapters.series.newest import Newest
 from tieline.adapters.series.places import Bucket, Folder, Place
+from tieline.adapters.series.reading import Reading
 from tieline.adapters.series.table import Table
 from tieline.adapters.series.tail import Tail
 from tieline.base.errors import Refused, TielineError
-from tieline.base.time import from_micros, instant, micros
+from tieline.base.series import READINGS
+from tieline.base.time import MICROSECOND, from_micros, instant, micros
 
 T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 
 _FOREVER = (1 << 63) - 1
-_LAST_AT = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
+_LAST_MICROS = micros(datetime.fromisoformat("9999-12-31T00:00:00+00:00"))
 _WAITING_ROWS = 500_000  # rows offered to the newest before they are taken in unasked
 
 
 class DeltaSeries:
     """Made by `in_folder` or `in_bucket`. Positions start at 1; `position` of a writer never seen is 0."""
 
-    def __init__(self, place: Place, engine: Engine, limits: Limits) -> None:
+    def __init__(self, place: Place, engine: Engine, limits: Limits, shape: pa.Schema) -> None:
         if limits.retention < timedelta(days=7):
             raise Refused(f"files must stay a week at least for those who still read them, not {limits.retention}")
-        self._place, self._engine, self._limits = place, engine, limits
-        self._table = Table(place)
-        self._tail = Tail()
+        self._place, self._engine, self._limits, self._shape = place, engine, limits, shape
+        self._table = Table(place, shape)
+        self._tail = Tail(shape)
+        self._filing = Filing(place, engine, shape, limits.compact_timeout_s)
+        self._reading = Reading(place, self._table, self._tail, engine, limits, shape)
         self._readers = ThreadPoolExecutor(limits.readers, "series-read")
         self._writers = ThreadPoolExecutor(4, "series-write")  # their own: no append waits behind slow questions
-        self._newest = Newest()
+        self._newest = Newest(shape)
         self._asking = Lock()  # who asks for the newest
         self._since: int | None = None  # from when on the newest is known; None: nobody asked yet
         self._seen: set[str] = set()  # the files it has seen
         self._durable: dict[str, int] = {}
 
     @classmethod
-    def in_folder(cls, folder: Path, *, limits: Limits | None = None) -> DeltaSeries:
+    def in_folder(cls, folder: Path, *, limits: Limits | None = None, shape: pa.Schema = READINGS) -> DeltaSeries:
         limits = limits or Limits()
-        return cls(Folder(folder), Engine(limits, folder.with_name(f".{folder.name}-scratch")), limits)
+        return cls(Folder(folder), Engine(limits, folder.with_name(f".{folder.name}-scratch")), limits, shape)
 
     @classmethod
     def in_bucket(  # noqa: PLR0913  what an S3 API needs to be told
@@ -72,6 +75,7 @@ class DeltaSeries:
         key_id: str | None = None,
         secret: str | None = None,
         limits: Limits | None = None,
+        shape: pa.Schema = READINGS,
     ) -> DeltaSeries:
         """`endpoint` None is AWS; without key id and secret the machine's own role is used."""
         limits = limits or Limits()
@@ -85,21 +89,21 @@ class DeltaSeries:
             secret=secret,
             cache=Cache(cache, cache_bytes),
         )
-        return cls(place, engine, limits)
+        return cls(place, engine, limits, shape)
 
     # --- writing ---
 
-    async def append(self, rows: pa.Table, *, writer: str, position: int) -> bool:
-        return await self._write(lambda: self._append(checked(rows), writer, _counted(position)))
+    async def append(self, rows: pa.Table, *, writer: str, position: int, after: int | None = None) -> bool:
+        return await self._write(lambda: self._append(checked(rows, self._shape), writer, _counted(position), after))
 
     async def position(self, writer: str) -> int:
         return await self._read(lambda: self._table.position(writer))
 
-    def _append(self, rows: pa.Table, writer: str, position: int) -> bool:
+    def _append(self, rows: pa.Table, writer: str, position: int, after: int | None) -> bool:
         if position <= self._known_position(writer):
             return False
-        files = self._written(rows)
-        if not self._committed(files, mark=(writer, position)):
+        files = self._filing.written(rows)
+        if not self._committed(files, mark=(writer, position), after=after):
             self._durable[writer] = self._table.position(writer)
             return False
         self._durable[writer] = position
@@ -117,45 +121,30 @@ class DeltaSeries:
             self._durable[writer] = self._table.position(writer)
         return self._durable[writer]
 
-    def _committed(self, new: Sequence[File], *, old: Sequence[File] = (), mark: tuple[str, int] | None = None) -> bool:
+    def _committed(
+        self,
+        new: Sequence[File],
+        *,
+        old: Sequence[File] = (),
+        mark: tuple[str, int] | None = None,
+        after: int | None = None,
+    ) -> bool:
         """Whether the files are in the table now; if they are not, they are gone."""
         try:
-            done = self._table.commit(new, old=old, mark=mark)
+            done = self._table.commit(new, old=old, mark=mark, after=after)
         except TielineError:
             with suppress(TielineError):  # not known: the vacuum finds what is in no table
                 if not self._table.has(new):
-                    self._discard(new)
+                    self._filing.discard(new)
             raise
         if not done:
-            self._discard(new)
+            self._filing.discard(new)
         return done
-
-    def _written(self, rows: pa.Table) -> list[File]:
-        """Durable files of the rows, one a month, not yet in the table."""
-        drafts = [(month, _path(month, "rows"), part) for month, part in by_month(rows)]
-        try:
-            with told(f"writing readings to {self._place.url}"):
-                return [self._settled(month, path, arranged(part)) for month, path, part in drafts]
-        except BaseException:
-            for _, path, _ in drafts:
-                self._place.discard(path)
-            raise
-
-    def _settled(self, month: str, path: str, rows: pa.Table) -> File:
-        draft = self._place.draft(path)
-        write(draft, [rows])
-        file = measured(draft, path, month)
-        self._place.settle(path)
-        return file
-
-    def _discard(self, files: Sequence[File]) -> None:
-        for file in files:
-            self._place.discard(file.path)
 
     # --- the tail ---
 
     async def hold(self, rows: pa.Table, *, writer: str, position: int) -> None:
-        rows = checked(rows)
+        rows = checked(rows, self._shape)
         self._tail.hold(rows, writer, _counted(position))
         self._offer(rows, ())
         if self._newest.waiting > _WAITING_ROWS:
@@ -172,21 +161,24 @@ class DeltaSeries:
         self, series_ids: Sequence[str], start: datetime, end: datetime, *, as_of: datetime | None = None
     ) -> pa.Table:
         """Raises `Refused` when the answer is larger than the limits allow, `Unready` when it takes too long."""
-        start, end, as_of = instant(start), instant(end), instant(as_of) if as_of else _LAST_AT
-        return await self._read(lambda: self._scan(sorted(set(series_ids)), start, end, as_of))
+        start, end, known = instant(start), instant(end), instant(as_of) if as_of else None
+        return await self._read(lambda: self._reading.scan(sorted(set(series_ids)), start, end, known))
 
-    def _scan(self, series_ids: list[str], start: datetime, end: datetime, as_of: datetime) -> pa.Table:
-        # The tail before the files: rows that leave the one meanwhile are already in the others.
-        held = self._tail.select(series_ids, micros(start), micros(end), micros(as_of))
-        files = [f for f in self._table.files() if f.holds(series_ids, micros(start), micros(end))]
-        if not files:
-            return latest(held)
-        most = self._limits.rows
-        bound = {"series_ids": series_ids, "start": start, "end": end, "as_of": as_of, "most": most + 1}
-        found = self._ask("scan.sql", files, bound)
-        if found.num_rows > most:
-            raise Refused(f"more than {most:,} readings were asked for at once: ask for fewer series or a shorter span")
-        return latest(pa.concat_tables([found, held]).combine_chunks())
+    async def total(
+        self, series_ids: Sequence[str], start: datetime, end: datetime, *, step: timedelta, columns: Sequence[str]
+    ) -> pa.Table:
+        """Raises `Refused` for a column that cannot be summed."""
+        start, end, by = instant(start), instant(end), _forward(step)
+        return await self._read(lambda: self._reading.total(sorted(set(series_ids)), start, end, by, columns))
+
+    async def touched(self, after: int, *, step: timedelta) -> tuple[int, pa.Table]:
+        """Raises `Refused` when there are more steps than the limits allow rows."""
+        by = _forward(step)
+        return await self._read(lambda: self._reading.touched(after, by))
+
+    async def held(self, *, step: timedelta) -> pa.Table:
+        by = _forward(step)
+        return await self._read(lambda: self._reading.held(by))
 
     async def last(self, series_ids: Sequence[str], *, since: datetime) -> pa.Table:
         after = micros(instant(since))
@@ -211,10 +203,10 @@ class DeltaSeries:
 
     def _look(self, files: Sequence[File], start: int, end: int) -> None:
         """Offer the newest rows of the files in [start, end)."""
-        timely = [f for f in files if f.first_at < end and f.last_at >= start]
+        timely = [f for f in files if f.first_at < end and f.last_at >= start and not f.past]
         if timely and start < end:
-            span = {"start": from_micros(start), "end": from_micros(min(end, micros(_LAST_AT)))}
-            self._newest.offer(self._ask("newest.sql", timely, span))
+            span = {"start": from_micros(start), "end": from_micros(min(end, _LAST_MICROS))}
+            self._newest.offer(self._reading.ask("newest.sql", timely, span, self._shape))
 
     def _offer(self, rows: pa.Table, files: Sequence[File]) -> None:
         if self._since is not None:
@@ -231,39 +223,20 @@ class DeltaSeries:
             self._seen.clear()
             self._newest.forget()
 
-    def _ask(self, sql: str, files: Sequence[File], bound: Mapping[str, object]) -> pa.Table:
-        with told(f"reading {len(files)} files of {self._place.url}"), self._place.at_hand(files) as paths:
-            return self._engine.ask(sql, {"files": paths, **bound})
-
     # --- keeping ---
+
+    async def version(self) -> int:
+        return await self._read(self._table.version)
 
     async def compact(self) -> None:
         await self._write(self._compact)
 
     def _compact(self) -> None:
+        """What is appended meanwhile stands beside what is merged; whoever moved one of the files first has won."""
         for files in mergeable(self._table.files()):
-            self._merge(files)
+            self._committed(self._filing.merged(files), old=files)
         self._table.sweep(self._limits.retention)
         pa.default_memory_pool().release_unused()
-
-    def _merge(self, files: Sequence[File]) -> None:
-        """One file of many. What is appended meanwhile stands beside it; whoever moved one of them first has won."""
-        month, path = files[0].month, _path(files[0].month, "merged")
-        with told(f"compacting {len(files)} files of {self._place.url}"):
-            draft, in_order = self._place.draft(path), self._engine.scratch / f"{uuid.uuid4().hex}.sorted"
-            try:
-                with self._place.at_hand(files) as paths:
-                    bound = {"files": paths, "target": str(in_order)}
-                    self._engine.run("merge.sql", bound, timeout_s=self._limits.compact_timeout_s)
-                write(draft, stream(in_order))
-                merged = measured(draft, path, month)
-                self._place.settle(path)
-            except BaseException:
-                self._place.discard(path)
-                raise
-            finally:
-                in_order.unlink(missing_ok=True)
-        self._committed([merged], old=files)
 
     async def ready(self) -> None:
         await self._read(self._table.files)
@@ -288,5 +261,8 @@ def _counted(position: int) -> int:
     return position
 
 
-def _path(month: str, kind: str) -> str:
-    return f"month={month}/{kind}-{uuid.uuid4().hex}.parquet"
+def _forward(step: timedelta) -> int:
+    """In microseconds."""
+    if step < MICROSECOND:
+        raise Refused(f"a step of {step}: it must be longer than nothing")
+    return step // MICROSECOND

@@ -18,7 +18,6 @@ import pyarrow as pa
 from tieline.adapters.series.failures import told
 from tieline.adapters.series.slots import Slot
 from tieline.base.errors import Broken
-from tieline.base.series import READINGS
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -58,16 +57,23 @@ class Engine:
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
-        return duckdb.connect(":memory:", config=config)
+        database = duckdb.connect(":memory:", config=config)
+        database.execute("SET GLOBAL parquet_metadata_cache = true")  # a file never changes
+        return database
 
-    def ask(self, sql: str, parameters: dict[str, Any]) -> pa.Table:
-        """The answer in the READINGS schema. Raises `Unready` past the time limit, `Refused` past the memory limit."""
+    def ask(self, sql: str, parameters: dict[str, Any], shape: pa.Schema, *, held: pa.Table | None = None) -> pa.Table:
+        """The answer in the schema of a shape; SQL knows rows given besides as `held`.
+
+        Raises `Unready` past the time limit, `Refused` past the memory limit.
+        """
         with _timed(self._db.cursor(), self._limits.timeout_s) as cursor:
+            if held is not None:
+                cursor.register("held", held)
             # A relation rather than execute(): DuckDB 2 warns that Arrow from the latter is copied twice.
             answer: pa.Table = cursor.sql(_text(sql), params=parameters).to_arrow_table()
-        if answer.schema.names != READINGS.names:
-            raise Broken(f"{sql} gives the columns {answer.schema.names}, not {READINGS.names}")
-        return answer.cast(READINGS)
+        if answer.schema.names != shape.names:
+            raise Broken(f"{sql} gives the columns {answer.schema.names}, not {shape.names}")
+        return answer.cast(shape)
 
     def run(self, sql: str, parameters: dict[str, Any], *, timeout_s: float) -> None:
         """Heavy work, in a database of its own: DuckDB gives memory back only when it closes."""

@@ -1,13 +1,16 @@
-"""One immutable Parquet file of readings: written in order, measured, entered into the table's log and struck out."""
+"""One immutable Parquet file of rows: written in order, measured, entered into the table's log and struck out."""
 
 from __future__ import annotations
 
+import enum
 import time
+import uuid
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 import numpy as np
@@ -15,11 +18,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction, RemoveAction
 
-from tieline.base.series import READINGS
 from tieline.base.time import from_micros, iso, micros
 
+FULL_ROWS = 16_000_000
+"""A file this large is left alone: it would be too much to sort, and to fetch for one reading."""
 ROWS_A_GROUP = 122_880  # what DuckDB prunes by and shares among threads
+_STEADY = ("at", "known_at", "seq")
+_MILLIS = pa.timestamp("ms", tz="UTC")
 _SLACK = 999  # other writers cut the statistics of instants to the millisecond
+
+
+class Kind(enum.StrEnum):
+    """What a file's name says of its rows. A name that says nothing may be of any."""
+
+    LATEST = "latest"  # of no instant more than one version
+    PAST = "past"  # of each row a later version is in the table: only `as_of` asks for it
 
 
 class File(msgspec.Struct, frozen=True):
@@ -34,6 +47,14 @@ class File(msgspec.Struct, frozen=True):
     first_at: int
     last_at: int
 
+    @property
+    def past(self) -> bool:
+        return self.path.endswith(f".{Kind.PAST}.parquet")
+
+    @property
+    def single(self) -> bool:
+        return self.path.endswith(f".{Kind.LATEST}.parquet")
+
     def holds(self, series_ids: Sequence[str], start: int, end: int) -> bool:
         """Whether it may hold readings of any of the (sorted) series in [start, end)."""
         return (
@@ -43,24 +64,53 @@ class File(msgspec.Struct, frozen=True):
         )
 
 
-def write(path: Path, tables: Iterable[pa.Table]) -> None:
-    """Rows already in order. Delta packing is what makes steady instants nearly free."""
-    with pq.ParquetWriter(
-        path,
-        READINGS,
-        compression="zstd",
-        use_dictionary=["series_id", "value", "flags"],  # type: ignore[arg-type]
-        column_encoding=dict.fromkeys(("at", "known_at", "seq"), "DELTA_BINARY_PACKED"),
-    ) as file:
-        for rows in tables:
-            file.write_table(rows, row_group_size=ROWS_A_GROUP)
+def packed(shape: pa.Schema) -> pa.Schema:
+    """With `known_at` in whole milliseconds, where it is: they pack in 1.5 bytes less."""
+    known_at = shape.get_field_index("known_at")
+    return shape.set(known_at, shape.field(known_at).with_type(_MILLIS))
 
 
-def stream(path: Path) -> Iterator[pa.Table]:
+def is_packed(path: Path) -> bool:
+    kind: pa.DataType = pq.read_schema(path).field("known_at").type
+    return kind == _MILLIS
+
+
+class Writer:
+    """A file in the making. Delta packing is what makes steady instants nearly free."""
+
+    def __init__(self, draft: Path, schema: pa.Schema) -> None:
+        self._draft, self._schema, self.rows, self.last_id = draft, schema, 0, ""
+        self._out = pq.ParquetWriter(
+            draft,
+            schema,
+            compression="zstd",
+            use_dictionary=[name for name in schema.names if name not in _STEADY],  # type: ignore[arg-type]
+            column_encoding=dict.fromkeys(_STEADY, "DELTA_BINARY_PACKED"),
+        )
+
+    def write(self, rows: pa.Table) -> None:
+        """Rows that follow those before in order; not none."""
+        self._out.write_table(rows.cast(self._schema), row_group_size=ROWS_A_GROUP)
+        self.rows, self.last_id = self.rows + rows.num_rows, rows["series_id"][-1].as_py()
+
+    def finish(self, path: str, month: str) -> File:
+        """The file, by the path it will have."""
+        self.close()
+        return measured(self._draft, path, month)
+
+    def close(self) -> None:
+        self._out.close()
+
+
+def stream(path: Path, shape: pa.Schema) -> Iterator[pa.Table]:
     """A file's rows, a group at a time."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         for batch in file.iter_batches(ROWS_A_GROUP):
-            yield pa.Table.from_batches([batch]).cast(READINGS)
+            yield pa.Table.from_batches([batch]).cast(shape)
+
+
+def path_of(month: str, word: str, kind: Kind) -> str:
+    return f"month={month}/{word}-{uuid.uuid4().hex}.{kind}.parquet"
 
 
 def measured(local: Path, path: str, month: str) -> File:
@@ -109,13 +159,45 @@ def _listed(row: dict[str, Any]) -> File:
     )
 
 
-def entered(file: File, *, news: bool) -> AddAction:
+class _Add(msgspec.Struct, rename="camel"):
+    path: str
+    size: int
+    partition_values: dict[str, str]
+    modification_time: int
+    data_change: bool
+    stats: str | None = None
+
+
+class _Line(msgspec.Struct):
+    add: _Add | None = None
+
+
+class _Stats(msgspec.Struct, rename="camel"):
+    num_records: int = 0
+
+
+_LINES = msgspec.json.Decoder(_Line)
+
+
+def announced(entry: bytes) -> list[tuple[float, File]]:
+    """The files whose rows an entry of the log brought, and when in seconds since 1970. Rows that moved are no news."""
+    adds = [line.add for line in _LINES.decode_lines(entry) if line.add]
+    return [(add.modification_time / 1e3, _announced(add)) for add in adds if add.data_change]
+
+
+def _announced(add: _Add) -> File:
+    rows = msgspec.json.decode(add.stats or "{}", type=_Stats).num_records
+    month = add.partition_values["month"]
+    return _listed({"path": unquote(add.path), "partition.month": month, "size_bytes": add.size, "num_records": rows})
+
+
+def entered(file: File, shape: pa.Schema, *, news: bool) -> AddAction:
     """The log's line for a new file; not `news` when its rows only moved from other files."""
     stats = {
         "numRecords": file.rows,
         "minValues": {"series_id": file.first_id, "at": _stamp(from_micros(file.first_at))},
         "maxValues": {"series_id": file.last_id, "at": _stamp(from_micros(file.last_at))},
-        "nullCount": dict.fromkeys(("series_id", "at", "value", "flags", "known_at", "seq"), 0),
+        "nullCount": dict.fromkeys(shape.names, 0),
     }
     month: dict[str, str | None] = {"month": file.month}
     return AddAction(file.path, file.size, month, _now_ms(), news, msgspec.json.encode(stats).decode())

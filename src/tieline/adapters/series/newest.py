@@ -10,11 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tieline.adapters.series.columns import Bools, Ints, micros, newest
-from tieline.base.series import INSTANT, READINGS
+from tieline.adapters.series.columns import Bools, Ints, deciding, newest, numbers
 
-_NAMES = ("at", "known_at", "seq", "value", "flags")  # in the order in which they decide what is newest
-_TYPES = (np.int64, np.int64, np.int64, np.float64, np.int16)
 Columns = list[npt.NDArray[Any]]
 
 
@@ -22,12 +19,14 @@ class Newest:
     """One slot a series in columns that grow; rows offered wait until somebody asks. One thread at a time, but for
     `offer`, which any may call."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: pa.Schema) -> None:
+        self._shape = shape
+        self._names = ["at", *deciding(shape)]
         self.forget()
 
     def forget(self) -> None:
         self._slots: dict[str, int] = {}
-        self._columns: Columns = [np.zeros(1024, kind) for kind in _TYPES]
+        self._columns: Columns = [numbers(self._shape.empty_table(), name) for name in self._names]
         self._offered: deque[pa.Table] = deque()
 
     @property
@@ -47,7 +46,7 @@ class Newest:
     def _take(self, rows: pa.Table) -> None:
         names: list[Any] = rows["series_id"].to_pylist()
         slots = self._slots_of(names)
-        fresh = _columns(rows)
+        fresh = [numbers(rows, name) for name in self._names]
         better = _greater(fresh, [column[slots] for column in self._columns])
         for column, values in zip(self._columns, fresh, strict=True):
             column[slots[better]] = values[better]
@@ -67,14 +66,9 @@ class Newest:
         names = [name for name in sorted(set(series_ids)) if name in self._slots]
         slots = np.array([self._slots[name] for name in names], np.int64)
         recent = self._columns[0][slots] >= since
-        columns = dict(zip(_NAMES, (column[slots[recent]] for column in self._columns), strict=True))
-        instants = {name: pa.array(columns[name]).cast(INSTANT) for name in ("at", "known_at")}
+        columns = {name: column[slots[recent]] for name, column in zip(self._names, self._columns, strict=True)}
         ids = pa.array(names, pa.string()).filter(pa.array(recent, pa.bool_()))
-        return pa.table({**columns, **instants, "series_id": ids}).select(READINGS.names).cast(READINGS)
-
-
-def _columns(rows: pa.Table) -> Columns:
-    return [micros(rows, name) if name.endswith("at") else rows[name].to_numpy() for name in _NAMES]
+        return pa.table({**columns, "series_id": ids}).select(self._shape.names).cast(self._shape)
 
 
 def _greater(ones: Columns, others: Columns) -> Bools:

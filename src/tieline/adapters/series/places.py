@@ -17,6 +17,7 @@ from obstore.store import S3Store
 
 from tieline.adapters.series.cache import Cache
 from tieline.adapters.series.files import File
+from tieline.base.errors import NotFound
 
 _LOG = "_delta_log"
 
@@ -32,6 +33,7 @@ class Place(Protocol):
     def discard(self, path: str) -> None: ...
     def at_hand(self, files: Sequence[File]) -> AbstractContextManager[list[str]]: ...
     def has_entry(self, version: int) -> bool: ...
+    def entry(self, version: int) -> bytes: ...
     def settle_log(self, first: int, last: int) -> None: ...
     def mend(self) -> None: ...
     def close(self) -> None: ...
@@ -66,6 +68,13 @@ class Folder:
 
     def has_entry(self, version: int) -> bool:
         return (self._folder / _LOG / _entry(version)).exists()
+
+    def entry(self, version: int) -> bytes:
+        """Raises `NotFound` when the log no longer has it."""
+        try:
+            return (self._folder / _LOG / _entry(version)).read_bytes()
+        except FileNotFoundError:
+            raise _forgotten(version, self.url) from None
 
     def settle_log(self, first: int, last: int) -> None:
         """Entries of others too: ours must not outlive one before it."""
@@ -169,6 +178,13 @@ class Bucket:
             return False
         return True
 
+    def entry(self, version: int) -> bytes:
+        """Raises `NotFound` when the log no longer has it."""
+        try:
+            return bytes(obstore.get(self._store, f"{_LOG}/{_entry(version)}").bytes())
+        except FileNotFoundError:
+            raise _forgotten(version, self.url) from None
+
     def settle_log(self, first: int, last: int) -> None:
         pass
 
@@ -177,6 +193,10 @@ class Bucket:
 
     def close(self) -> None:
         self._cache.close()
+
+
+def _forgotten(version: int, url: str) -> NotFound:
+    return NotFound(f"the log of {url} has no entry {version} any more")
 
 
 def _entry(version: int) -> str:

@@ -18,18 +18,19 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Tr
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from tieline.adapters.series.failures import told
-from tieline.adapters.series.files import File, entered, listed, struck
+from tieline.adapters.series.files import File, announced, entered, listed, struck
 from tieline.adapters.series.places import Place
-from tieline.base.errors import Broken, Unready
-from tieline.base.series import READINGS
+from tieline.base.errors import Broken, NotFound, Unready
 
-_SCHEMA = pa.schema([*READINGS, pa.field("month", pa.string(), nullable=False)])
+_MONTH = pa.field("month", pa.string(), nullable=False)
 _CONFIGURATION = {
     "delta.logRetentionDuration": "interval 7 days",
     "delta.deletedFileRetentionDuration": "interval 7 days",
 }
 _BY_HAND = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)  # they must be synced
 _ATTEMPTS = 100
+_NEWS_ROWS = 2_000_000  # as many at once
+_MARGIN = timedelta(days=1)  # before a file may be gone
 _CHECKPOINT_EVERY = 100
 _REOPEN_S = 3600.0  # entries are swept a week after a checkpoint: one who slept so long must not wait for the next one
 
@@ -37,8 +38,9 @@ _REOPEN_S = 3600.0  # entries are swept a week after a checkpoint: one who slept
 class Table:
     """Two handles, so that no reader waits for a writer. Any thread may call."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, place: Place, shape: pa.Schema) -> None:
+        self._place, self._shape = place, shape
+        self._schema = pa.schema([*shape, _MONTH])
         self._reading, self._writing = Lock(), Lock()
         self._reader: DeltaTable | None = None
         self._writer: DeltaTable | None = None
@@ -51,12 +53,45 @@ class Table:
 
     def files(self) -> list[File]:
         """The files of the newest version, commits of other processes included."""
+        return self._listed()[1]
+
+    def version(self) -> int:
+        return self._listed()[0]
+
+    def _listed(self) -> tuple[int, list[File]]:
         with self._reading:
             table = self._fresh()
             if table.version() != self._listed_version:
                 self._files = listed(pa.table(table.get_add_actions(flatten=True)), self._files)
                 self._listed_version = table.version()
-            return list(self._files.values())
+            return self._listed_version, list(self._files.values())
+
+    def news(self, after: int, retention: timedelta) -> tuple[int, list[File]]:
+        """A version, and the files whose rows came after another; all there are, where the log no longer says or what
+        was merged since may be gone."""
+        newest, files = self._listed()
+        if after == newest:
+            return newest, []
+        try:
+            version, came = self._came(after, newest)
+        except NotFound:
+            return newest, files
+        here, oldest = {file.path for file in files}, time.time() - (retention - _MARGIN).total_seconds()
+        if any(at < oldest and file.path not in here for at, file in came):
+            return newest, files
+        return version, [file for _, file in came]
+
+    def _came(self, after: int, newest: int) -> tuple[int, list[tuple[float, File]]]:
+        """How far the log was read, and what its entries brought; they are synced, for who acts on them must not
+        outlive them. Raises `NotFound` where one is gone, or the table was put back to an older state."""
+        came: list[tuple[float, File]] = []
+        version = after
+        with told(f"reading the log of the table at {self._place.url}"):
+            while version == after or (version < newest and sum(file.rows for _, file in came) < _NEWS_ROWS):
+                version += 1
+                came += announced(self._place.entry(version))
+            self._place.settle_log(after + 1, version)
+        return version, came
 
     def position(self, writer: str) -> int:
         with self._reading:
@@ -75,16 +110,24 @@ class Table:
 
     # --- changing it ---
 
-    def commit(self, new: Sequence[File], *, old: Sequence[File] = (), mark: tuple[str, int] | None = None) -> bool:
+    def commit(
+        self,
+        new: Sequence[File],
+        *,
+        old: Sequence[File] = (),
+        mark: tuple[str, int] | None = None,
+        after: int | None = None,
+    ) -> bool:
         """Enter the new files and strike out the old in one step; durable when it returns.
 
-        False, and nothing done, when the writer of `mark` is already at or past its position, or an old file is gone.
+        False, and nothing done, when the writer of `mark` is already at or past its position, or is not at `after`
+        (None: wherever), or an old file is gone.
         """
         with self._writing, told(f"writing to the table at {self._place.url}"):
             for _ in range(_ATTEMPTS):
                 table = self._newest()
                 here = self._paths(table) if old else set()
-                if mark and (table.transaction_version(mark[0]) or 0) >= mark[1]:
+                if mark and not _follows(table.transaction_version(mark[0]) or 0, after, mark[1]):
                     return False
                 if old and not here.issuperset(file.path for file in old):
                     return False
@@ -95,12 +138,17 @@ class Table:
 
     def _try(self, table: DeltaTable, new: Sequence[File], old: Sequence[File], mark: tuple[str, int] | None) -> bool:
         before = table.version()
-        actions = [entered(file, news=not old) for file in new] + [struck(file) for file in old]
+        actions = [entered(file, self._shape, news=not old) for file in new] + [struck(file) for file in old]
         marks = [Transaction(*mark)] if mark else None
         properties = CommitProperties(app_transactions=marks, max_commit_retries=0)
         try:
             table.create_write_transaction(
-                actions, "append", _SCHEMA, ["month"], commit_properties=properties, post_commithook_properties=_BY_HAND
+                actions,
+                "append",
+                self._schema,
+                ["month"],
+                commit_properties=properties,
+                post_commithook_properties=_BY_HAND,
             )
         except CommitFailedError:
             table.update_incremental()
@@ -158,8 +206,8 @@ class Table:
         except TableNotFoundError:
             table = self._create()
         have = [field.name for field in table.schema().fields]
-        if have != _SCHEMA.names or table.metadata().partition_columns != ["month"]:
-            raise Broken(f"{self._place.url} holds a table of {have}, not of {_SCHEMA.names} by month")
+        if have != self._schema.names or table.metadata().partition_columns != ["month"]:
+            raise Broken(f"{self._place.url} holds a table of {have}, not of {self._schema.names} by month")
         return table
 
     def _load(self) -> DeltaTable:
@@ -169,7 +217,7 @@ class Table:
         try:
             table = DeltaTable.create(
                 self._place.url,
-                _SCHEMA,
+                self._schema,
                 partition_by=["month"],
                 configuration=_CONFIGURATION,
                 storage_options=self._place.options,
@@ -181,3 +229,7 @@ class Table:
                 raise why from None
         self._place.settle_log(0, 0)
         return table
+
+
+def _follows(committed: int, after: int | None, position: int) -> bool:
+    return committed < position and after in (None, committed)

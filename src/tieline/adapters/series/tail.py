@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tieline.adapters.series.columns import micros
-from tieline.base.series import READINGS
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -26,7 +25,8 @@ class Held(msgspec.Struct, frozen=True):
 class Tail:
     """What is held is replaced whole, never changed: a reader keeps the tail it began with."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: pa.Schema) -> None:
+        self._shape = shape
         self._held: tuple[Held, ...] = ()
         self._lock = Lock()
 
@@ -50,7 +50,7 @@ class Tail:
         """Every version held of the readings of some series in [start, end) known at `as_of`."""
         tables = [held.rows for held in self._held if held.first_at < end and held.last_at >= start]
         if not tables:
-            return READINGS.empty_table()
+            return self._shape.empty_table()
         rows = pa.concat_tables(tables)
         at = micros(rows, "at")
         rows = rows.filter(pa.array((at >= start) & (at < end) & (micros(rows, "known_at") <= as_of)))

@@ -10,7 +10,7 @@ Pure: arrays in, arrays out, no I/O. The same candidates make the same plan in e
 
 from tieline.dispatch.planning.choice import Method, Plan, plan
 from tieline.dispatch.planning.columns import LEAST_KW, Candidates, Headroom
-from tieline.dispatch.planning.eligibility import Circumstances, LoadNow, Loads, could_give_kw, judged, may_return
+from tieline.dispatch.planning.eligibility import Circumstances, Loads, could_give_kw, judged, may_return
 from tieline.dispatch.planning.explanation import Explained, explained, sentence
 from tieline.dispatch.planning.fairness import costs, unfairness
 from tieline.dispatch.planning.kinds import BEARS, Bears
@@ -30,7 +30,6 @@ __all__ = [
     "Circumstances",
     "Explained",
     "Headroom",
-    "LoadNow",
     "Loads",
     "Method",
     "Plan",

@@ -3,9 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self, TypeVar
+from typing import TypeVar
 
-import msgspec
 import numpy as np
 
 from tieline.dispatch.planning.arrays import Codes, Floats, Mask
@@ -14,31 +13,16 @@ from tieline.dispatch.planning.kinds import BEARS, Bears
 from tieline.dispatch.planning.reasons import ELIGIBLE, REASONS, Reason
 from tieline.registry.model import Kind
 
-NEVER = float("-inf")
 LIMITS = (Reason.CALL_LIMIT_DAY, Reason.CALL_LIMIT_MONTH, Reason.REST)
 Id = TypeVar("Id", str, tuple[str, str])
 
 
-class LoadNow(msgspec.Struct, frozen=True):
-    """What is known of one load now. `sheddable_kw` is what it could give of the `power_kw` it draws, as metered;
-    `hold_s` for how long, by its own word (None: as long as asked). `heard_at` is the instant of its last snapshot,
-    `restored_at` when it was last given back, `ceiling_kw` the most it can give: its rated power."""
-
-    ven_id: str
-    resource_id: str
-    kind: Kind
-    sheddable: bool
-    power_kw: float
-    sheddable_kw: float
-    heard_at: datetime | None
-    hold_s: float | None = None
-    restored_at: datetime | None = None
-    ceiling_kw: float = float("inf")
-
-
 @dataclass(frozen=True)
 class Loads:
-    """The same of many loads, as columns of equal length. Instants are seconds since 1970, minus infinity for never."""
+    """What is known of loads now, as columns of equal length. `sheddable_kw` is what each could give of the `power_kw`
+    it draws, as metered; `hold_s` for how long, by its own word (infinity: as long as asked). `heard_s` is the instant
+    of its last snapshot, `restored_s` when it was last given back, `ceiling_kw` the most it can give: its rated power.
+    Instants are seconds since 1970, minus infinity for never."""
 
     ven_ids: Sequence[str]
     resource_ids: Sequence[str]
@@ -50,22 +34,6 @@ class Loads:
     hold_s: Floats
     restored_s: Floats
     ceiling_kw: Floats
-
-    @classmethod
-    def of(cls, rows: Iterable[LoadNow]) -> Self:
-        found = list(rows)
-        return cls(
-            [row.ven_id for row in found],
-            [row.resource_id for row in found],
-            [row.kind for row in found],
-            np.fromiter((row.sheddable for row in found), np.bool_),
-            _floats(row.power_kw for row in found),
-            _floats(row.sheddable_kw for row in found),
-            _floats(NEVER if row.heard_at is None else row.heard_at.timestamp() for row in found),
-            _floats(np.inf if row.hold_s is None else row.hold_s for row in found),
-            _floats(NEVER if row.restored_at is None else row.restored_at.timestamp() for row in found),
-            _floats(row.ceiling_kw for row in found),
-        )
 
     def __len__(self) -> int:
         return len(self.ven_ids)

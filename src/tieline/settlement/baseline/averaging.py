@@ -1,7 +1,9 @@
-"""The usual load of the picked days, step by step: their mean, faded, fitted to the weather, or of other meters."""
+"""The usual load of the picked days, step by step: their mean, faded, fitted to the weather or to what was forecast, or
+of other meters."""
 
 import numpy as np
 
+from tieline.settlement.baseline.adjusting import NO_LOAD_KW
 from tieline.settlement.baseline.frame import Floats, Frame, Ints, Mask, Weather
 from tieline.settlement.baseline.rules import Exponential, Regression
 
@@ -58,6 +60,18 @@ def fitted(rule: Regression, frame: Frame, days: list[int], taken: Mask, steps: 
         else:
             fit[i] = np.where(taken, weight[:, which] * frame.kw[days, step], 0.0).sum(axis=0)
     return fit
+
+
+def foretold(frame: Frame, days: list[int], weight: Floats, steps: Ints) -> Floats:
+    """The mean of days, times how far the forecast of the group is from what it drew on them [steps, meters]; NaN where
+    nothing was forecast, or the group usually draws nothing."""
+    if frame.outlook is None:
+        return np.full((len(steps), frame.meters), np.nan)
+    came = np.nan_to_num(frame.outlook.days_kw[days][:, steps])  # a day on which it is not known weighs nothing
+    whole = weight.sum(axis=0)
+    usual = came.T @ weight / np.where(whole > 0, whole, np.nan)
+    share = frame.outlook.today_kw[steps, None] / np.where(usual > NO_LOAD_KW, usual, np.nan)
+    return mean(frame, days, weight, steps) * share
 
 
 def _alike(taken: Mask) -> tuple[Mask, Ints]:

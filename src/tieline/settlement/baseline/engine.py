@@ -11,8 +11,17 @@ from tieline.settlement.baseline.fleet import Event, Fleet
 from tieline.settlement.baseline.frame import Floats, Frame, Ints, Mask
 from tieline.settlement.baseline.lasting import lasted
 from tieline.settlement.baseline.picking import Picked, kept, pick_days
-from tieline.settlement.baseline.result import NO_CONTROLS, REFUSED, TOO_FEW, TOUCHED, UNREAD, Baselines, Reasons
-from tieline.settlement.baseline.rules import Controls, Exponential, Kind, Pick, Regression, Rule, SameDay
+from tieline.settlement.baseline.result import (
+    NO_CONTROLS,
+    NO_OUTLOOK,
+    REFUSED,
+    TOO_FEW,
+    TOUCHED,
+    UNREAD,
+    Baselines,
+    Reasons,
+)
+from tieline.settlement.baseline.rules import Controls, Exponential, Forecast, Kind, Pick, Regression, Rule, SameDay
 
 
 def across(fleet: Fleet, rules: Iterable[Rule], event: Event) -> dict[str, Baselines]:
@@ -33,16 +42,16 @@ def apply(rule: Rule, frame: Frame) -> Baselines:
     kind = kind_of(frame.event_day, rule.kinds, frame.holidays)
     if (pick := rule.picks.get(kind)) is None:
         return _refused(frame, f"{rule.name} has no baseline for {kind} days, and {frame.event_day} is one")
-    if isinstance(rule.average, Regression) and rule.average.temperature and not _weather_is_known(frame):
-        return _refused(frame, f"{rule.name} needs the temperature of the days and of the event day")
-    if isinstance(rule.average, Controls) and (lonely := _lonely(rule.average, frame)):
-        return _refused(frame, f"{rule.name} {lonely}")
+    if lack := _lacking(rule, frame):
+        return _refused(frame, f"{rule.name} {lack}")
     picked = pick_days(rule, pick, frame)
     usual, counted = _usual(rule, pick, frame, picked)
     why = Reasons.none(frame.meters)
     if isinstance(rule.average, Controls):
         unknown = np.isnan(usual.sum(axis=0))
         why.give(unknown, NO_CONTROLS, f"{rule.name} needs {rule.average.nearest} controls that are known that day")
+    if isinstance(rule.average, Forecast):
+        why.give(np.isnan(usual.sum(axis=0)), NO_OUTLOOK, f"{rule.name}: the group usually draws nothing, or feeds in")
     for found in np.unique(picked.count[picked.count < pick.least]).tolist():
         why.give(picked.count == found, TOO_FEW + found, _too_few(rule, pick, kind, frame, found))
     days = [frame.days[day] for day in picked.days]
@@ -59,15 +68,25 @@ def _usual(rule: Rule, pick: Pick, frame: Frame, picked: Picked) -> tuple[Floats
     if isinstance(rule.average, Exponential):
         return averaging.faded(rule.average, frame, picked.days, picked.taken, steps), picked.taken
     weight = kept(pick, picked)
+    if isinstance(rule.average, Forecast):
+        return averaging.foretold(frame, picked.days, weight, steps), weight > 0
     usual = averaging.mean(frame, picked.days, weight, steps)
     if isinstance(rule.average, Controls):
         usual = _of_others(rule, rule.average, pick, frame, usual, steps)
     return usual, weight > 0
 
 
-def _weather_is_known(frame: Frame) -> bool:
-    """Whether the temperature of the event's hours is known."""
-    return frame.weather is not None and not np.isnan(frame.weather.today_c[frame.during]).any()
+def _lacking(rule: Rule, frame: Frame) -> str:
+    """What a rule needs beside the meters and nobody knows; empty where nothing is missing."""
+    if rule.wants_temperature and (frame.weather is None or _unknown(frame.weather.today_c, frame)):
+        return "needs the temperature of the days and of the event day"
+    if isinstance(rule.average, Forecast) and (frame.outlook is None or _unknown(frame.outlook.today_kw, frame)):
+        return "needs a forecast of all the event's hours that was known before the event was called"
+    return _lonely(rule.average, frame) if isinstance(rule.average, Controls) else ""
+
+
+def _unknown(today: Floats, frame: Frame) -> bool:
+    return bool(np.isnan(today[frame.during]).any())
 
 
 def _lonely(by: Controls, frame: Frame) -> str:

@@ -31,6 +31,20 @@ class Weather:
 
 
 @dataclass(frozen=True)
+class Outlook:
+    """The mean load of one meter of a group, kW: as it came on the days [days, steps]; as it was forecast, before the
+    event was called, of the event day [steps]; and of the days, before they began [days, steps]."""
+
+    days_kw: Floats
+    today_kw: Floats
+    foretold_kw: Floats
+
+    def of(self, days: slice | Sequence[int], today_kw: Floats) -> "Outlook":
+        """The same for some of the days, and another event day."""
+        return Outlook(self.days_kw[days], today_kw, self.foretold_kw[days])
+
+
+@dataclass(frozen=True)
 class Frame:
     """Load around one event. `offset_s` and `length_s` are of its steps; `start_s` is when it starts on the clock.
 
@@ -54,6 +68,7 @@ class Frame:
     touched: Mask | None = None
     contract_kw: Floats | None = None
     weather: Weather | None = None
+    outlook: Outlook | None = None
     controls: "Frame | None" = None
     each_other: bool = False
     _sums: dict[tuple[int, int, int], Floats] = field(default_factory=dict, init=False, repr=False)
@@ -61,6 +76,14 @@ class Frame:
     @property
     def meters(self) -> int:
         return len(self.today_kw[0])
+
+    @property
+    def barred(self) -> Mask:
+        """The days on which a meter was called, or out, [days, meters]."""
+        barred: Mask = np.zeros((len(self.days), self.meters), bool)
+        for marked in (self.called, self.out):
+            barred = barred if marked is None else barred | marked
+        return barred
 
     @property
     def during(self) -> slice:

@@ -1,117 +1,235 @@
-"""How sure a baseline is: an interval around it, as wide as the rule's own errors on days without an event were.
+"""How sure a baseline is: an interval around it, as wide as the rule's own errors on like days without an event were.
 
-    low  = the (n + 1)(1 − level)/2-th smallest of n earlier errors        what would have been drawn lies within
-    high = the (n + 1)(1 + level)/2-th; between two places, in proportion  [baseline + low, baseline + high]
+    scale     √(b · h)    b: the baseline's mean, at least h/20;  h: the most it drew, at least that of the median meter
+    error     (drawn − baseline) / scale                          of any meter, on the like days before
+    low, high the (n + 1)(1 ∓ level)/2-th smallest of n errors    what would have been drawn lies within baseline + them
+    level     + 0.02 (share that missed − 0.1)   after each day   so that in the end as many are held as is said
 
-Nothing is assumed of the errors but that the next one is as likely as any to be the smallest, the second smallest, …:
-then the interval covers `level` of the days (split conformal prediction; Vovk, Gammerman, Shafer, Algorithmic Learning
-in a Random World, 2005; from memory). Habits change with the seasons, so only the latest days count, of the same kind.
+Who is called because it draws is like itself on no day: it is like those meter-days that stood as far above their usual
+load just before. So errors are taken in groups by that. Sources: split conformal prediction, in groups (Mondrian; Vovk,
+Gammerman, Shafer, Algorithmic Learning in a Random World, 2005), errors by scale (Papadopoulos et al., 2002), the level
+that follows what was missed (Gibbs, Candès, Adaptive Conformal Inference Under Distribution Shift, 2021). All from
+memory; the scale was found by trying.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Self
+from functools import cached_property
+from math import ceil, floor
 
 import numpy as np
 
 from tieline.settlement.baseline.frame import Floats, Ints, Mask
 
 LEVEL = 0.9
-MEMORY = 119
-"""Earlier days of the same kind whose errors count: with so many, both ends are whole places of the order."""
-
-
-def interval(errors_kw: Floats, level: float = LEVEL) -> tuple[Floats, Floats]:
-    """What to add to the baseline of each meter for the low and the high end [meters], from its errors on other days
-    [days, meters] (drawn less baseline; NaN where unknown). NaN with too few: there must be 19 for a level of 0.9."""
-    ordered = np.sort(errors_kw, axis=0)  # NaN comes last
-    known = (~np.isnan(errors_kw)).sum(axis=0)
-    return _placed(ordered, known, (1 - level) / 2), _placed(ordered, known, (1 + level) / 2)
-
-
-def _placed(ordered: Floats, known: Ints, share: float) -> Floats:
-    """The value at that share of the places 1 … n of each meter's order, NaN where the share lies beyond them."""
-    place = np.round((known + 1) * share, 9)
-    within = (place >= 1) & (place <= known)
-    below = np.where(within, np.floor(place), 1).astype(np.int64)
-    above = np.where(within, np.ceil(place), 1).astype(np.int64)
-    if not within.any():
-        return np.full(known.shape, np.nan)
-    lower, upper = (np.take_along_axis(ordered, rank[None] - 1, axis=0)[0] for rank in (below, above))
-    return np.where(within, lower + (place - below) * (upper - lower), np.nan)
-
-
-def followed(errors_kw: Floats, business: Mask, level: float = LEVEL, memory: int = MEMORY) -> tuple[Floats, Floats]:
-    """The interval of every day from the days before it of the same kind, [days, meters] both."""
-    low, high = np.full_like(errors_kw, np.nan), np.full_like(errors_kw, np.nan)
-    for kind in (business, ~business):
-        days = np.flatnonzero(kind)
-        for i, day in enumerate(days):
-            low[day], high[day] = interval(errors_kw[days[max(0, i - memory) : i]], level)
-    return low, high
-
-
-# --- of those that were called because they draw ----------------------------------------------------------------------
-
+MEMORY, REACH_DAYS = 60, 120
+"""So many of the latest like days count, and so far back: habits change with the seasons."""
+LEAST_ERRORS, LEAST_DAYS = 19, 5
+"""With fewer errors an end of a 90 % interval lies beyond them all; with fewer days they say too little of the next."""
+FOLLOWS = 0.02
 EDGES = (0.5, 0.8, 0.9, 0.94, 0.97, 0.985, 0.993)
 """Between the groups: half of all meter-days stand below their usual load; those that are called, far above."""
+LEAST_GROUP = 50
+LEAST_BASE = 0.05
 
 
 @dataclass(frozen=True)
-class Alike:
-    """Errors on other days, of any meter, in groups by how far above its usual load a meter stood just before.
+class History:
+    """A rule on like days, the oldest first: `error_kw` [days, meters, steps] is drawn less baseline, NaN where either
+    is unknown; [days, meters] are the baseline's mean, how far each meter stood above its usual load just before, and
+    the most it had drawn."""
 
-    Who is called because it draws is not like itself on any day: it is like those meter-days that stood as high. Each
-    group has its own interval (Mondrian conformal prediction; Vovk, Gammerman, Shafer, 2005, chapter 4; from memory).
-    `errors` [days, meters] are relative to `scale_kw` [meters], `group` is of them, −1 where one is unknown; `now` is
-    the group of each meter today.
-    """
-
-    errors: Floats
-    group: Ints
-    now: Ints
-    scale_kw: Floats
+    error_kw: Floats
+    baseline_kw: Floats
+    lift_kw: Floats
+    highest_kw: Floats
 
     @classmethod
-    def of(cls, errors_kw: Floats, lift_kw: Floats, now_kw: Floats, scale_kw: Floats) -> Self:
-        """From errors on other days (drawn less baseline) and how far above its usual load each meter stood before
-        them [days, meters], how far it stands now, and its highest load [meters]; NaN where unknown."""
-        scale_kw = np.where(scale_kw > 0, scale_kw, np.nan)
-        known = ~np.isnan(errors_kw / scale_kw + lift_kw)
-        edges = np.quantile(lift_kw[known], EDGES) if known.any() else np.zeros(0)
-        group = np.where(known, np.searchsorted(edges, np.nan_to_num(lift_kw)), -1)
-        return cls(errors_kw / scale_kw, group, np.searchsorted(edges, np.nan_to_num(now_kw)), scale_kw)
+    def joined(cls, parts: Sequence["History"]) -> "History":
+        """Of portions of the meters; those of whom fewer days are known have none on the oldest."""
+        days = max(len(one.error_kw) for one in parts)
+        return cls(
+            *(
+                np.concatenate([_aged(getattr(one, name), days) for one in parts], 1)
+                for name in cls.__dataclass_fields__
+            )
+        )
 
-    def each(self, level: float = LEVEL) -> tuple[Floats, Floats]:
-        """What to add to the baseline of each meter for the low and the high end [meters]."""
-        found = [interval(self.errors[self.group == one][:, None], level) for one in range(len(EDGES) + 1)]
-        low, high = (np.concatenate(ends) for ends in zip(*found, strict=True))
-        return low[self.now] * self.scale_kw, high[self.now] * self.scale_kw
+    @cached_property
+    def typical_kw(self) -> Floats:
+        """The most that the median meter had drawn, [days]."""
+        ordered = np.sort(self.highest_kw, axis=1)  # NaN comes last
+        known = (~np.isnan(ordered)).sum(axis=1)
+        middle = np.maximum(known - 1, 0)[:, None] // 2
+        found: Floats = np.take_along_axis(ordered, middle, axis=1)[:, 0]
+        return found
 
-    def together(self, meters: Mask, level: float = LEVEL) -> tuple[float, float]:
-        """The same for the sum of some meters, as far below as above: what their groups erred by on each day together,
-        and each by chance beside it."""
-        groups, scale_kw = len(EDGES) + 1, np.nan_to_num(self.scale_kw[meters])
-        weight = np.bincount(self.now[meters], scale_kw, minlength=groups)
-        squares = np.bincount(self.now[meters], scale_kw**2, minlength=groups)
-        means, variance = self._by_day(groups)
-        common_kw = (np.where(weight > 0, means, 0.0) * weight).sum(axis=1)
-        by_chance_kw = float(np.sqrt((squares * variance).sum()))
-        chances = np.array([NormalDist().inv_cdf((i + 0.5) / 99) for i in range(99)])
-        sizes = np.sort(np.abs(common_kw[:, None] + by_chance_kw * chances), axis=None)[:, None]
-        high = float(_placed(sizes, np.array([len(sizes)]), level)[0])
-        return -high, high
+    @cached_property
+    def scale_kw(self) -> Floats:
+        return scale_kw(self.baseline_kw, self.highest_kw, self.typical_kw[:, None])
 
-    def _by_day(self, groups: int) -> tuple[Floats, Floats]:
-        """The mean error of each group on each day [days, groups] (of all days, where it had none that day), and how
-        much its meters vary about it [groups]."""
-        means, variance = np.zeros((len(self.errors), groups)), np.zeros(groups)
-        for one in range(groups):
-            within = self.group == one
-            errors = np.where(within, self.errors, 0.0)
-            count = within.sum(axis=1)
-            overall = errors.sum() / max(1, count.sum())
+    @cached_property
+    def mean_error_kw(self) -> Floats:
+        """Of the mean power over the event."""
+        mean: Floats = self.error_kw.mean(axis=2)
+        return mean
+
+    @cached_property
+    def lift(self) -> Floats:
+        """Where nothing was read just before, a meter counts as standing at its usual load."""
+        return np.nan_to_num(self.lift_kw)
+
+
+def _aged(values: Floats, days: int) -> Floats:
+    missing = np.full((days - len(values), *values.shape[1:]), np.nan)
+    return np.concatenate([missing, values])
+
+
+def scale_kw(baseline_kw: Floats, highest_kw: Floats, typical_kw: Floats | float) -> Floats:
+    """What errors are measured by; NaN where nothing was ever drawn."""
+    highest = np.fmax(highest_kw, typical_kw)
+    highest = np.where(highest > 0, highest, np.nan)
+    scale: Floats = np.sqrt(np.maximum(baseline_kw, LEAST_BASE * highest) * highest)
+    return scale
+
+
+def interval(errors: Floats, level: float = LEVEL) -> Floats:
+    """Low and high end [2, columns] of so many errors [n, columns]; NaN of too few. An end that lies beyond them all is
+    the last of them."""
+    n = len(errors)
+    if n < LEAST_ERRORS:
+        return np.full((2, errors.shape[1]), np.nan)
+    ordered = np.sort(errors, axis=0)
+    return np.stack([_placed(ordered, (n + 1) * share) for share in ((1 - level) / 2, (1 + level) / 2)])
+
+
+def _placed(ordered: Floats, place: float) -> Floats:
+    """The value at a place from 1 on; between two places, in proportion."""
+    place = min(max(round(place, 9), 1.0), len(ordered))
+    below, above = floor(place), ceil(place)
+    value: Floats = ordered[below - 1] + (place - below) * (ordered[above - 1] - ordered[below - 1])
+    return value
+
+
+def adapted(level: float, missed: float) -> float:
+    """The level to ask for next, where that share was missed."""
+    return float(np.clip(level + FOLLOWS * (missed - (1 - LEVEL)), 0.5, 0.995))
+
+
+# --- in groups --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Relative errors [days, meters, columns] in groups by how far above its usual load a meter stood: `group` [days,
+    meters] is −1 where one is unknown, `edges_kw` are between the groups."""
+
+    error: Floats
+    group: Ints
+    edges_kw: Floats
+
+    @classmethod
+    def of(cls, error: Floats, lift_kw: Floats) -> "Groups":
+        known = ~np.isnan(error.sum(axis=2))
+        shares = [share for share in EDGES if (1 - share) * known.sum() >= LEAST_GROUP]
+        edges = np.quantile(lift_kw[known], shares) if shares else np.zeros(0)
+        return cls(error, np.where(known, np.searchsorted(edges, lift_kw), -1), edges)
+
+    @property
+    def count(self) -> int:
+        return len(self.edges_kw) + 1
+
+    def ends(self, level: float) -> Floats:
+        """[low and high, groups, columns]."""
+        return np.stack([interval(self.error[self.group == one], level) for one in range(self.count)], axis=1)
+
+    @cached_property
+    def shared(self) -> "Shared":
+        """What the meters of a group err by together, day by day."""
+        days, columns = len(self.error), self.error.shape[2]
+        means = np.zeros((days, self.count, columns))
+        noise, apart = np.zeros((self.count, columns)), np.zeros((self.count, columns))
+        for one in range(self.count):
+            within = (self.group == one)[..., None]
+            errors, count = np.where(within, self.error, 0.0), within.sum(axis=1)
+            overall = errors.sum(axis=(0, 1)) / max(1, count.sum())
             means[:, one] = np.where(count > 0, errors.sum(axis=1) / np.maximum(count, 1), overall)
-            apart = np.where(within, errors - means[:, one, None], 0.0)
-            variance[one] = (apart**2).sum() / max(1, count.sum() - (count > 0).sum())
-        return means, variance
+            rest = np.where(within, errors - means[:, None, one], 0.0)
+            apart[one] = (rest**2).sum(axis=(0, 1)) / max(1, count.sum() - (count > 0).sum())
+            noise[one] = apart[one] * np.where(count > 0, 1 / np.maximum(count, 1), 0.0).sum() / max(1, days)
+        return Shared(means, noise, apart)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """`means` [days, groups, columns] are the errors of groups; `apart` [groups, columns] is how much the meters of a
+    group vary about them, and `noise` how much of that is left in the means, since a group has but so many meters."""
+
+    means: Floats
+    noise: Floats
+    apart: Floats
+
+    def ends(self, weight: Floats, squares: Floats, level: float) -> Floats:
+        """[low and high, columns] of a sum, of whose meters the scales and their squares are so much in each group
+        [groups, columns]: the sum's own errors on those days, spread as sums of just these meters are."""
+        summed = (self.means * weight).sum(axis=1)
+        middle = summed.sum(axis=0) / max(1, len(summed))
+        varied = ((summed - middle) ** 2).sum(axis=0) / max(1, len(summed) - 1)
+        wanted = np.maximum(varied - (self.noise * weight**2).sum(axis=0), 0.0) + (self.apart * squares).sum(axis=0)
+        spread = np.sqrt(wanted / np.where(varied > 0, varied, 1.0))
+        return interval(middle + (summed - middle) * spread, level)
+
+
+def weighed(scale: Floats, group: Ints, groups: int) -> tuple[Floats, Floats]:
+    """The sums in each group of scales [meters, columns], and of their squares [groups, columns]."""
+    member = (group == np.arange(groups)[:, None]).astype(float)
+    known = np.nan_to_num(scale)
+    return member @ known, member @ known**2
+
+
+# --- day after day ----------------------------------------------------------------------------------------------------
+
+
+def followed(past: History, business: Mask) -> tuple[Floats, Floats]:
+    """What to add to the baseline's mean for both ends on every day [days, meters], from the days before it of its kind
+    alone."""
+    low, high = (np.full(past.baseline_kw.shape, np.nan) for _ in range(2))
+    for kind in (business, ~business):
+        for one in replayed(past, np.flatnonzero(kind)):
+            low[one.day], high[one.day] = one.low_kw, one.high_kw
+    return low, high
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day as those before it (`window`) have it: groups of their errors, both ends for each meter, the level asked
+    for, and of whom it was known whether they were held."""
+
+    day: int
+    window: list[int]
+    groups: Groups
+    low_kw: Floats
+    high_kw: Floats
+    level: float
+    held: Mask
+    known: Mask
+
+
+def replayed(past: History, days: Ints) -> Iterator[Day]:
+    """Each of those days in turn, by those of them before it; the level follows what was missed."""
+    level, lift = LEVEL, past.lift
+    error = (past.mean_error_kw / past.scale_kw)[..., None]
+    told: list[int] = []
+    for day in days.tolist():
+        window = [one for one in told[-MEMORY:] if day - one <= REACH_DAYS]
+        groups = Groups.of(error[window], lift[window])
+        ends = groups.ends(level)[:, np.searchsorted(groups.edges_kw, lift[day]), 0]
+        low, high = ends * past.scale_kw[day]
+        errors = past.mean_error_kw[day]
+        known = ~np.isnan(errors + low)
+        held = (low <= errors) & (errors <= high)
+        yield Day(day, window, groups, low, high, level, held, known)
+        if known.any():
+            level = adapted(level, 1 - float(held[known].mean()))
+        if not np.isnan(error[day]).all():
+            told.append(day)

@@ -11,6 +11,7 @@ from tieline.settlement.baseline.rules import (
     Anchor,
     Controls,
     Exponential,
+    Forecast,
     How,
     Kind,
     Kinds,
@@ -24,6 +25,10 @@ from tieline.settlement.baseline.rules import (
 )
 
 MEMORY = "from memory"
+_WORK_GROUP = (
+    "California ISO Baseline Accuracy Work Group, draft proposal of 4 April 2017, its introduction (10 of 10, with a "
+    f"same-day adjustment of 20 %); the rest {MEMORY}"
+)
 BEFORE = (Window(Anchor.START, -4, -1),)
 """The second, third and fourth hour before the event."""
 CAPPED_20 = Adjust(How.RATIO, BEFORE, least=0.8, most=1.2)
@@ -36,7 +41,7 @@ CAISO_10_IN_10 = Rule(
     name="caiso-10-in-10",
     title="CAISO 10-in-10, adjusted by at most 20 %",
     source="California ISO, Fifth Replacement Electronic Tariff, section 4.13.4",
-    read=MEMORY,
+    read=_WORK_GROUP,
     kinds=Kinds.BUSINESS,
     picks={Kind.BUSINESS: Pick(most=10, least=5), Kind.OTHER: Pick(most=4, least=4)},
     adjust=CAPPED_20,
@@ -46,7 +51,7 @@ CAISO_10_IN_10_PLAIN = Rule(
     name="caiso-10-in-10-plain",
     title="CAISO 10-in-10 without adjustment",
     source="California ISO, Fifth Replacement Electronic Tariff, section 4.13.4",
-    read=MEMORY,
+    read=_WORK_GROUP,
     kinds=Kinds.BUSINESS,
     picks=CAISO_10_IN_10.picks,
 )
@@ -55,7 +60,10 @@ CAISO_5_IN_10 = Rule(
     name="caiso-5-in-10",
     title="CAISO 5-in-10 for homes, adjusted by at most 40 %",
     source="California ISO, Fifth Replacement Electronic Tariff, section 4.13.4; Baseline Accuracy Work Group (2017)",
-    read=MEMORY,
+    read=(
+        "PG&E, Power Saver Rewards, “FAQ” (5 highest of 10 weekdays, 3 highest of 5 other days, weighed; without days "
+        f"of events and outages; adjusted by hours before and after); the weights, hours and bounds {MEMORY}"
+    ),
     kinds=Kinds.BUSINESS,
     picks={
         Kind.BUSINESS: Pick(most=10, least=5, keep=5),
@@ -80,7 +88,10 @@ PJM_4_OF_5 = Rule(
     name="pjm-4-of-5",
     title="PJM high 4 of 5, symmetric additive adjustment",
     source="PJM Operating Agreement, Schedule 1, sections 3.3A.2 and 3.3A.3; Manual 11, section 10.4.2",
-    read=MEMORY,
+    read=(
+        f"{MEMORY}; Japan's guideline for aggregators has the same days (the highest 4 of 5, none below 25 % of their "
+        "mean), as i GRID Solutions tells its customers"
+    ),
     kinds=Kinds.WEEK,
     picks={
         Kind.WEEKDAY: Pick(most=5, least=4, keep=4),
@@ -286,6 +297,16 @@ LASTING_20 = Rule(
     lasting=Lasting((Window(Anchor.START, -0.25, 0), Window(Anchor.START, -2, 0)), shares=(0.5, 0.5), weighs=5),
 )
 
+FORECAST = Rule(
+    name="forecast",
+    title="What was forecast before the event was called",
+    source="none: ours; the forecasts are those of docs/howto/forecasts.md",
+    read="ours: the group's forecast as known when the event was published, shared out by usual load",
+    kinds=Kinds.BUSINESS,
+    picks={Kind.BUSINESS: Pick(most=10, least=3), Kind.OTHER: Pick(most=4, least=2)},
+    average=Forecast(),
+)
+
 DAY_BEFORE = Rule(
     name="day-before",
     title="The day before, whatever day it was",
@@ -320,6 +341,7 @@ RULES = {
         WEATHER,
         HOUR_OF_WEEK,
         LASTING_20,
+        FORECAST,
         DAY_BEFORE,
     )
 }

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tieline.settlement.baseline.days import candidates
 from tieline.settlement.baseline.frame import Floats, Frame, Ints, Mask
-from tieline.settlement.baseline.rules import Order, Pick, Regression, Rule
+from tieline.settlement.baseline.rules import Forecast, Order, Pick, Rule
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def pick_days(rule: Rule, pick: Pick, frame: Frame) -> Picked:
     """The eligible days of every meter: at most `most`, and fewer where there are no more."""
     at = {day: index for index, day in enumerate(frame.days)}
     order = [at[day] for day in candidates(rule, frame.event_day, frame.holidays) if day in at]
-    barred = _rows(frame.called, order) | _rows(frame.out, order) | _without_weather(rule, frame, order)
+    barred = _rows(frame.called, order) | _rows(frame.out, order) | _unknown_beside(rule, frame, order)
     picked = _usual(rule, pick, frame, order, barred)
     if rule.make_up and (few := np.flatnonzero(picked.count < pick.least)).size:
         picked = _made_up(rule, pick, frame, order, picked, few)
@@ -42,12 +42,22 @@ def _rows(marked: Mask | None, order: list[int]) -> Mask:
     return np.zeros((len(order), 1), bool) if marked is None else marked[order]
 
 
-def _without_weather(rule: Rule, frame: Frame, order: list[int]) -> Mask:
-    """The days whose temperature a rule needs and nobody knows, [days, 1]."""
-    if frame.weather is None or not isinstance(rule.average, Regression) or not rule.average.temperature:
-        return np.zeros((len(order), 1), bool)
-    celsius: Floats = frame.weather.days_c[order][:, frame.during].sum(axis=1)
-    return np.isnan(celsius)[:, None]
+def _unknown_beside(rule: Rule, frame: Frame, order: list[int]) -> Mask:
+    """The days of which nobody knows the temperature, or the group's load, where a rule needs it, [days, 1]."""
+    return ~known_beside(rule, frame)[order, None]
+
+
+def known_beside(rule: Rule, frame: Frame) -> Mask:
+    """Of each of the frame's days, whether all is known of its event's hours that a rule needs beside the meters."""
+    by_day: Floats | None = None
+    if rule.wants_temperature and frame.weather is not None:
+        by_day = frame.weather.days_c
+    elif isinstance(rule.average, Forecast) and frame.outlook is not None:
+        by_day = frame.outlook.days_kw
+    if by_day is None:
+        return np.ones(len(frame.days), bool)
+    known: Mask = ~np.isnan(by_day[:, frame.during].sum(axis=1))
+    return known
 
 
 def _nearest(rule: Rule, pick: Pick, frame: Frame, order: list[int], barred: Mask) -> Picked:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tieline.settlement.baseline.adjusting import NOTES, Adjustment
 from tieline.settlement.baseline.frame import Floats, Mask
 
-REFUSED, NO_CONTROLS, UNREAD, TOUCHED, TOO_FEW = range(1, 6)
+REFUSED, NO_CONTROLS, NO_OUTLOOK, UNREAD, TOUCHED, TOO_FEW = range(1, 7)
 """Why there is no baseline; from `TOO_FEW` on, it and how many days there were."""
 
 

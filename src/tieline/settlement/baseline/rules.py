@@ -110,7 +110,12 @@ class Controls(msgspec.Struct, frozen=True, tag="controls"):
     nearest: int
 
 
-Average: TypeAlias = Mean | Exponential | Regression | SameDay | Controls
+class Forecast(msgspec.Struct, frozen=True, tag="forecast"):
+    """The mean of the picked days, times what the meter's group was forecast to draw, before the event was called, over
+    what it drew on them."""
+
+
+Average: TypeAlias = Mean | Exponential | Regression | SameDay | Controls | Forecast
 
 
 class How(StrEnum):
@@ -179,3 +184,15 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
             *(self.adjust.windows if self.adjust else ()),
             *(self.lasting.windows if self.lasting else ()),
         )
+
+    @property
+    def after_h(self) -> float | None:
+        """How many hours after the event's end all is over that the rule looks at, the event's own hours among it;
+        None: it looks at nothing after the start."""
+        looks_within = isinstance(self.average, Controls) or self.wants_temperature
+        after = [window.until_h for window in self.windows if window.anchor is Anchor.END]
+        return max([0.0, *after]) if looks_within or any(hours > 0 for hours in after) else None
+
+    @property
+    def wants_temperature(self) -> bool:
+        return isinstance(self.average, Regression) and self.average.temperature

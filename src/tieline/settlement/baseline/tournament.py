@@ -6,46 +6,55 @@ own. Rules are compared on the same meter-days: those for which each of them has
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from tieline.settlement.baseline.alike import JUST_BEFORE, Standing, history, looked_at, standing
 from tieline.settlement.baseline.days import kind_of
 from tieline.settlement.baseline.engine import across
 from tieline.settlement.baseline.fleet import Event, Fleet
-from tieline.settlement.baseline.frame import Floats, Mask
-from tieline.settlement.baseline.intervals import Alike, followed
+from tieline.settlement.baseline.frame import Floats, Frame, Mask
+from tieline.settlement.baseline.intervals import REACH_DAYS, History, followed
 from tieline.settlement.baseline.rules import Kind, Kinds, Rule
 from tieline.settlement.baseline.scores import Score, bias, cv_rmse, nmbe, rrmse
+from tieline.settlement.baseline.sureness import Sureness, sureness
 
 
 @dataclass(frozen=True)
 class Trial:
     """What each rule said, by its name, and what was drawn: [days, meters, steps], NaN where there is no baseline, or
     nothing is known. `business` tells for each day what it was; `drawing` [days, meters] are the tenth of the meters
-    that drew most in the step before."""
+    that drew most in the step before, and `stood` how each stood then, on the days that a rule takes for alike."""
 
     business: Mask
     actual_kw: Floats
     baseline_kw: Mapping[str, Floats]
     drawing: Mask
+    stood: Mapping[str, Standing]
 
     def joined(self, other: "Trial") -> "Trial":
-        """With the meters of another trial of the same rules and hours; their days need not be the same."""
+        """With the meters of another trial of the same rules, hours and days."""
         return Trial(
-            np.concatenate([self.business, other.business]),
-            _beside(self.actual_kw, other.actual_kw),
-            {name: _beside(kw, other.baseline_kw[name]) for name, kw in self.baseline_kw.items()},
-            _beside(*(one.drawing[..., None].astype(float) for one in (self, other)))[..., 0] == 1,
+            self.business,
+            np.concatenate([self.actual_kw, other.actual_kw], axis=1),
+            {name: np.concatenate([kw, other.baseline_kw[name]], axis=1) for name, kw in self.baseline_kw.items()},
+            np.concatenate([self.drawing, other.drawing], axis=1),
+            {name: Standing.beside([stood, other.stood[name]]) for name, stood in self.stood.items()},
         )
 
+    def history(self, name: str) -> History:
+        """Of a rule, by its name."""
+        said, stood = self.baseline_kw[name], self.stood[name]
+        return History(self.actual_kw - said, said.mean(axis=2), stood.lift_kw, stood.highest_kw)
 
-def _beside(one: Floats, other: Floats) -> Floats:
-    """Days after days and meters beside meters, unknown elsewhere."""
-    both = np.full((len(one) + len(other), one.shape[1] + other.shape[1], one.shape[2]), np.nan)
-    both[: len(one), : one.shape[1]] = one
-    both[len(one) :, one.shape[1] :] = other
-    return both
+    @cached_property
+    def ends_kw(self) -> dict[str, tuple[Floats, Floats, Floats]]:
+        """Of each rule the errors of the event's mean power, and their interval as the days before have it: low and
+        high end, all [days, meters]."""
+        past = {name: self.history(name) for name in self.baseline_kw}
+        return {name: (one.mean_error_kw, *followed(one, self.business)) for name, one in past.items()}
 
 
 def trial(fleet: Fleet, rules: Iterable[Rule], events: Sequence[Event]) -> Trial:
@@ -59,7 +68,17 @@ def trial(fleet: Fleet, rules: Iterable[Rule], events: Sequence[Event]) -> Trial
     business = [kind_of(event.day, Kinds.BUSINESS, fleet.holidays) == Kind.BUSINESS for event in events]
     actual = np.stack([_drawn(fleet, event) for event in events])
     drawing = np.stack([_drawing_most(fleet, event) for event in events])
-    return Trial(np.array(business), actual, {name: np.stack(kw) for name, kw in said.items()}, drawing)
+    stood = _stood(fleet, rules, events)
+    return Trial(np.array(business), actual, {name: np.stack(kw) for name, kw in said.items()}, drawing, stood)
+
+
+def _stood(fleet: Fleet, rules: Sequence[Rule], events: Sequence[Event]) -> dict[str, Standing]:
+    found: dict[str, list[Standing]] = {rule.name: [] for rule in rules}
+    for event in events:
+        frame = fleet.frame(slice(None), event, rules, JUST_BEFORE)
+        for rule in rules:
+            found[rule.name].append(standing(rule, frame))
+    return {name: Standing.stacked(days) for name, days in found.items()}
 
 
 def _drawing_most(fleet: Fleet, event: Event) -> Mask:
@@ -122,8 +141,7 @@ def _score(tried: Trial, name: str, kind: str, same: Mask, refused: float) -> Sc
 
 def _covered(tried: Trial, name: str, same: Mask) -> tuple[float, float]:
     """How often the mean power of the event's hours lay within its interval, and how wide that was on the mean."""
-    errors_kw = (tried.actual_kw - tried.baseline_kw[name]).mean(axis=2)
-    low, high = followed(errors_kw, tried.business)
+    errors_kw, low, high = tried.ends_kw[name]
     held = same & ~np.isnan(low)
     if not held.any():
         return float("nan"), float("nan")
@@ -131,30 +149,21 @@ def _covered(tried: Trial, name: str, same: Mask) -> tuple[float, float]:
     return float(inside[held].mean()), float((high - low)[held].mean() / tried.actual_kw[held].mean())
 
 
-CALIBRATED_DAYS = 40
-"""Days before an event whose errors tell how sure its baseline is: about two months of business days and others."""
+def alike(fleet: Fleet, rule: Rule, event: Event) -> tuple[Sureness, Standing]:
+    """How sure a rule is of an event, by its like days, of the meters that were not called then; and how every meter
+    stood just before."""
+    back = REACH_DAYS + max(rule.look_back_days, 1)
+    whole = fleet.frame(slice(None), event, [rule], JUST_BEFORE, back)
+    days = [whole.days.index(day) for day in looked_at(rule, event.day, fleet.holidays) if day in whole.days]
+    frame = replace(whole, days=[whole.days[day] for day in days], **_of_days(whole, days))
+    return sureness(history(rule, frame)), standing(rule, frame)
 
 
-def alike(fleet: Fleet, rule: Rule, event: Event) -> Alike:
-    """The errors of a rule on the days before an event, each as if it had had this one, of the meters that were not
-    called then; and how far above its usual load every meter stood in the step before."""
-    today = (event.day - fleet.first_day).days
-    before = range(max(1, today - CALIBRATED_DAYS), today)
-    events = [replace(event, day=fleet.first_day + timedelta(days=day)) for day in before]
-    tried = trial(fleet, [rule], events)
-    errors = (tried.actual_kw - tried.baseline_kw[rule.name]).mean(axis=2)
-    lifts = [_lift_kw(fleet, day, event.start_s // fleet.step_s - 1) for day in (*before, today)]
-    highest = np.nan_to_num(fleet.kw[:, :today]).max(axis=(1, 2))
-    return Alike.of(errors, np.stack(lifts[:-1]), lifts[-1], highest)
-
-
-def _lift_kw(fleet: Fleet, day: int, step: int) -> Floats:
-    """How far each meter stands above its mean of the earlier days of the kind, in a step of a day [meters]."""
-    kinds = [kind_of(one, Kinds.BUSINESS, fleet.holidays) for one in fleet.days[: day + 1]]
-    like = [n for n in range(day) if kinds[n] is kinds[day]][-20:]
-    by_step = fleet.kw.reshape(len(fleet.kw), -1)
-    steps = np.array([*like, day]) * fleet.kw.shape[2] + step
-    drawn = by_step[:, steps]
-    usual = drawn[:, :-1].sum(axis=1) / len(like) if like else np.full(len(drawn), np.nan)
-    lift: Floats = drawn[:, -1] - usual
-    return lift
+def _of_days(frame: Frame, days: Sequence[int]) -> dict[str, Any]:
+    return {
+        "kw": frame.kw[days],
+        "called": None if frame.called is None else frame.called[days],
+        "out": None if frame.out is None else frame.out[days],
+        "weather": None if frame.weather is None else replace(frame.weather, days_c=frame.weather.days_c[days]),
+        "outlook": None if frame.outlook is None else frame.outlook.of(days, frame.outlook.today_kw),
+    }

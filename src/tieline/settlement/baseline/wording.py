@@ -5,6 +5,7 @@ from tieline.settlement.baseline.rules import (
     Anchor,
     Controls,
     Exponential,
+    Forecast,
     How,
     Kind,
     Lasting,
@@ -62,6 +63,8 @@ def average(rule: Rule) -> str:
             return f"least squares on the weekday{weather}, hour by hour"
         case SameDay(windows=windows):
             return f"mean of {_windows(windows)}"
+        case Forecast():
+            return "mean, times the forecast of the group over what it drew on those days"
         case Controls(nearest=nearest):
             return f"mean of the {nearest} uncalled meters of the nearest usual load, on the event day"
 

@@ -22,7 +22,7 @@ from tieline.settlement.baseline.rules import Rule
 from tieline.settlement.baseline.scores import Score
 from tieline.settlement.baseline.tournament import Trial, scores, trial
 from tieline.settlement.choosing import gaming, history, reads, store
-from tieline.settlement.choosing.history import Homes, Span
+from tieline.settlement.choosing.history import Call, Homes
 from tieline.settlement.choosing.model import (
     STEP_S,
     USUAL_HOURS,
@@ -77,7 +77,7 @@ class _Past:
 
     events: Sequence[Event]
     called: dict[str, set[str]]
-    calls: dict[str, list[Span]]
+    calls: dict[str, list[Call]]
 
     @property
     def vens(self) -> set[str]:
@@ -100,6 +100,8 @@ async def _looked(one: Proposal, rows: Rows, series: Series, now: datetime) -> E
             done = READ * (n + share) / len(groups)
             await rows.transaction(lambda tx, done=done: store.note(tx, one.proposal_id, done))  # type: ignore[misc]
             homes += [history.with_calls(found, past.calls)] if found else []
+    targets = await rows.read(lambda reader: dispatch.the_program(reader, one.program_id).request.targets or ())
+    homes = [await history.with_covariates(each, rows, series, targets, now, how) for each in homes]
     start_h, hours = _hours(one.asked, past.events, groups[0].zone)
     told = await asyncio.to_thread(_tried, homes, days, start_h, hours)
     rule, says, coverage = chosen(told, how.rule.name)
@@ -110,7 +112,7 @@ async def _looked(one: Proposal, rows: Rows, series: Series, now: datetime) -> E
 
 async def _past(rows: Rows, program_id: str, now: datetime) -> _Past:
     events, called = [], {}
-    calls: dict[str, list[Span]] = defaultdict(list)
+    calls: dict[str, list[Call]] = defaultdict(list)
     for event in await dispatch.calls(rows):
         if event.started_at is None or event.started_at > now:
             continue
@@ -145,7 +147,8 @@ def _hours(asked: NewProposal, events: Sequence[Event], zone: str) -> tuple[floa
 def _tried(homes: Sequence[Homes], days: Collection[date], start_h: float, hours: float) -> list[Score]:
     """Raises `Refused` where no rule has a baseline on any day."""
     events = [arrays.Event(day, round(start_h * 3600), round(hours * 3600)) for day in days]
-    whole = reduce(Trial.joined, [trial(one.fleet, CONTENDERS, events) for one in homes])
+    rules = [rule for rule in CONTENDERS if all(history.is_told(rule, one.fleet) for one in homes)]
+    whole = reduce(Trial.joined, [trial(one.fleet, rules, events) for one in homes])
     if not (found := scores(whole)):
         raise Refused(f"in the {len(days)} days there are too few with readings for any rule: try more of them")
     return found

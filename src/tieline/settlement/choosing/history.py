@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from tieline.base.time import micros
-from tieline.ports import Series
-from tieline.settlement import metering
+from tieline.base.time import Span, micros
+from tieline.ports import Rows, Series
+from tieline.settlement import covariates, metering
 from tieline.settlement.baseline.fleet import DAY_S, Fleet
 from tieline.settlement.baseline.frame import Floats, Ints, Mask
+from tieline.settlement.baseline.rules import Forecast, Rule
 from tieline.settlement.choosing.model import STEP_S
+from tieline.settlement.covariates import Covariate
 from tieline.settlement.metering import Meters
 from tieline.settlement.terms.measuring import Measuring
 
@@ -22,7 +24,8 @@ MOST_VENS = 400
 """More than these are told by a sample of them."""
 AT_ONCE = timedelta(days=7)
 STEPS = DAY_S // STEP_S
-Span = tuple[datetime, datetime]
+MOST_OF = 0.75
+Call = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,34 @@ def by_clock(kw: Floats, starts_us: Ints, zone: ZoneInfo, days: Sequence[date]) 
     return mean.reshape(len(kw), len(days), STEPS)
 
 
-def with_calls(homes: Homes, calls: Mapping[str, Sequence[Span]]) -> Homes:
+async def with_covariates(
+    homes: Homes, rows: Rows, series: Series, targets: Sequence[str], known_at: datetime, how: Measuring
+) -> Homes:
+    """With what some rules look at beside the meters: the temperature, and what was forecast of each day before it."""
+    days, zone, fleet = homes.fleet.days, homes.zone, homes.fleet
+    span = Span(_midnight(days[0], zone), _midnight(days[-1] + timedelta(days=1), zone))
+    edges = np.arange(micros(span.start), micros(span.end) + 1, STEP_S * 1_000_000)
+
+    def laid(one: Covariate) -> Floats:
+        by_day: Floats = by_clock(one.on(edges)[None], edges[:-1], zone, days)[0]
+        return by_day
+
+    if how.temperature:
+        temperature = await covariates.temperature(rows, series, how.temperature, span, known_at)
+        fleet = replace(fleet, temperature_c=laid(temperature))
+    found = await covariates.day_ahead(rows, series, targets, span, known_at)
+    return replace(homes, fleet=replace(fleet, group_kw=laid(found.came), forecast_kw=laid(found.before)))
+
+
+def is_told(rule: Rule, fleet: Fleet) -> bool:
+    """Whether what a rule needs beside the meters is known of most days: rules are compared on the days that each of
+    them has, and one must not leave hardly any to the others."""
+    needed = [fleet.temperature_c] if rule.wants_temperature else []
+    needed += [fleet.group_kw, fleet.forecast_kw] if isinstance(rule.average, Forecast) else []
+    return all(one is not None and float(np.isfinite(one).mean()) > MOST_OF for one in needed)
+
+
+def with_calls(homes: Homes, calls: Mapping[str, Sequence[Call]]) -> Homes:
     """With the days on which other events called each of them."""
     called: Mask = np.zeros(homes.fleet.kw.shape[:2], bool)
     for meter, ven_id in enumerate(homes.ven_ids):

@@ -14,7 +14,7 @@ import msgspec
 
 from tieline.base.errors import Refused
 from tieline.settlement.model import canonical
-from tieline.settlement.runs.model import Account, Input, Run
+from tieline.settlement.runs.model import Account, Input, Measured, Run
 
 WHOLE = "all"
 """Stands for a participant's id in the name of the whole run's document."""
@@ -45,6 +45,7 @@ class AccountDocument(msgspec.Struct, frozen=True):
     restates: str
     inputs: list[Input]
     account: Account
+    measured: list[Measured] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -84,7 +85,14 @@ def of_account(run: Run, account: Account) -> AccountDocument:
         restates=run.restates,
         inputs=run.inputs,
         account=account,
+        measured=_measured(run, account) or msgspec.UNSET,
     )
+
+
+def _measured(run: Run, account: Account) -> list[Measured]:
+    """How its own events were measured: what all others delivered is not its business."""
+    own = {one.event_id for one in account.deliveries}
+    return [Measured(one.event_id, one.rule, one.calibration) for one in run.measured or [] if one.event_id in own]
 
 
 def json_digest(shown: Run | AccountDocument) -> str:

@@ -97,9 +97,13 @@ def _story(document: Run | AccountDocument, digest: str) -> Iterator[Flowable]:
     yield from _summary(document)
     if isinstance(document, Run):
         yield from _table("Accounts", wording.in_short(document.accounts, document.currency))
+        if document.measured:
+            yield from _table("Events", wording.events(document.measured))
+            yield from (Paragraph(line, BODY) for line in wording.how_sure(document.measured, together=True))
     else:
         yield from _table("Events", wording.deliveries(document.account))
         yield from (Paragraph(note, BODY) for note in wording.notes(document.account))
+        yield from (Paragraph(line, BODY) for line in wording.how_sure(document.measured or []))
         yield from _table("Entries", wording.entries(document.account, document.zone))
         yield from _reasons(document.account)
     yield from _table("What this follows from", wording.inputs(document.inputs))

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 
+import msgspec
+
 from tieline.base.time import iso
 from tieline.settlement.documents.model import AccountDocument, accounts
-from tieline.settlement.runs.model import Account, Entry, Run
+from tieline.settlement.runs.model import Account, Clause, Entry, Run
 
 HEADER = (
     "run_id",
@@ -23,6 +25,8 @@ HEADER = (
     "amount",
     "currency",
     "because",
+    "delivered_low_kwh",
+    "delivered_high_kwh",
 )
 
 
@@ -36,8 +40,12 @@ def csv_of(shown: Run | AccountDocument) -> bytes:
 
 
 def _lines(shown: Run | AccountDocument, account: Account) -> Iterator[tuple[str, ...]]:
+    delivered = {one.event_id: one for one in account.deliveries}
     for entry in account.entries:
-        yield (shown.run_id, account.ven_id, *_cells(entry), shown.currency, _text(entry.because))
+        of = delivered.get(entry.event_id) if entry.clause is Clause.ENERGY else None
+        ends = (of.delivered_low_kwh, of.delivered_high_kwh) if of else (msgspec.UNSET,) * 2
+        between = ("" if isinstance(end, msgspec.UnsetType) else plain(end) for end in ends)
+        yield (shown.run_id, account.ven_id, *_cells(entry), shown.currency, _text(entry.because), *between)
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:

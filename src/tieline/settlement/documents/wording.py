@@ -8,11 +8,13 @@ from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import UnsetType
 
 from tieline.base.time import iso
 from tieline.settlement.documents.model import AccountDocument, accounts
 from tieline.settlement.documents.style import shown
-from tieline.settlement.runs.model import Account, Clause, Input, Run
+from tieline.settlement.model import Calibration
+from tieline.settlement.runs.model import Account, Clause, Input, Measured, MeasuredEvent, Run
 
 Row = tuple[str, ...]
 
@@ -121,16 +123,58 @@ def in_short(of: Sequence[Account], currency: str) -> Table:
 
 
 def deliveries(account: Account) -> Table:
-    header = ("Event", "Asked kWh", "Baseline kWh", "Used kWh", "Delivered kWh", "Paid kWh", "Gaps")
+    header = ("Event", "Asked kWh", "Baseline kWh", "Used kWh", "Delivered kWh", "between", "Paid kWh", "Gaps")
     rows = [
         (
             one.event_id,
-            *map(number, (one.asked_kwh, one.baseline_kwh, one.used_kwh, one.delivered_kwh, one.paid_kwh)),
+            *map(number, (one.asked_kwh, one.baseline_kwh, one.used_kwh, one.delivered_kwh)),
+            between(one.delivered_low_kwh, one.delivered_high_kwh),
+            number(one.paid_kwh),
             f"{one.gap_seconds:g} s" if one.gap_seconds else "none",
         )
         for one in account.deliveries
     ]
-    return Table(header, rows, slice(1, None), (0.28, 0.12, 0.13, 0.12, 0.14, 0.12, 0.09))
+    return Table(header, rows, slice(1, None), (0.24, 0.11, 0.12, 0.11, 0.12, 0.14, 0.1, 0.06))
+
+
+def events(of: Sequence[MeasuredEvent]) -> Table:
+    header = ("Event", "Baseline by", "Delivered kWh", "between")
+    rows = [
+        (
+            one.event_id,
+            one.rule,
+            f"{one.delivered_kwh:,.6f}",
+            between(one.delivered_low_kwh, one.delivered_high_kwh),
+        )
+        for one in of
+    ]
+    return Table(header, rows, slice(2, None), (0.4, 0.25, 0.15, 0.2))
+
+
+def between(low: float | Decimal | UnsetType, high: float | Decimal | UnsetType) -> str:
+    """Both ends to a hundredth of a kilowatt-hour: more digits than are sure."""
+    if isinstance(low, UnsetType) or isinstance(high, UnsetType):
+        return "not told"
+    return f"{low:,.2f} to {high:,.2f}"
+
+
+def how_sure(measured: Sequence[Measured], *, together: bool = False) -> list[str]:
+    """How the intervals of events were made, those alike in one line, as markup; `together`: those of sums."""
+    lines: dict[str, list[str]] = defaultdict(list)
+    for one in measured:
+        lines[_how_sure(one.rule, one.calibration, together=together)].append(one.event_id)
+    return [f"{markup(', '.join(names))}: {markup(line)}" for line, names in lines.items()]
+
+
+def _how_sure(rule: str, made: Calibration, *, together: bool) -> str:
+    if why := (made.sum_why if together else made.why):
+        return f"no interval can be told: {why}."
+    of = f"{made.errors:,} errors of {rule} on {made.days} like days before, of {made.vens:,} VENs"
+    held = made.sum_held if together else made.held
+    measured = (
+        "" if held is None else f" Of those days themselves, judged by the ones before them, {held:.1%} were held."
+    )
+    return f"what was delivered lies between with a chance of {made.level:.0%}, by {of}.{measured}"
 
 
 def notes(account: Account) -> list[str]:

@@ -16,6 +16,8 @@ from datetime import date, timedelta
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 
+import msgspec
+
 from tieline.settlement.model import StatementLine
 from tieline.settlement.runs.energy import MWH_PLACES, Event, Worth, kwh, mwh, over_the_period, worth
 from tieline.settlement.runs.model import Account, Clause, Delivery, Entry
@@ -93,7 +95,13 @@ def _delivery(event_id: str, statement_id: str, line: StatementLine, paid: int) 
         kwh(paid),
         gap_seconds=line.gap_seconds,
         note=line.note,
+        delivered_low_kwh=_end(line.delivered_low_kwh),
+        delivered_high_kwh=_end(line.delivered_high_kwh),
     )
+
+
+def _end(value: float | msgspec.UnsetType) -> Decimal | msgspec.UnsetType:
+    return value if isinstance(value, msgspec.UnsetType) else kwh(mwh(value))
 
 
 def _energy(terms: Terms, one: Worth, line: StatementLine) -> Entry:

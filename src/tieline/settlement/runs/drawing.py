@@ -10,7 +10,7 @@ from tieline.base.time import EPOCH
 from tieline.settlement.model import digest_of
 from tieline.settlement.runs.arithmetic import accounts, sums
 from tieline.settlement.runs.energy import Event
-from tieline.settlement.runs.model import Input, InputKind, Run
+from tieline.settlement.runs.model import Input, InputKind, MeasuredEvent, Run
 from tieline.settlement.terms.commitments import Committed
 from tieline.settlement.terms.model import Market, Terms
 
@@ -43,7 +43,20 @@ def drawn(
         total=summed["total"],
         inputs=inputs(terms, events, committed),
         accounts=found,
+        measured=measured(events) or msgspec.UNSET,
     )
+
+
+def measured(events: Sequence[Event]) -> list[MeasuredEvent]:
+    """Those of whose baselines it is known how sure they are, in order."""
+    ordered = sorted((event.statement for event in events), key=lambda one: (one.start_at, one.event_id))
+    return [
+        MeasuredEvent(
+            one.event_id, one.rule, one.calibration, one.delivered_kwh, one.delivered_low_kwh, one.delivered_high_kwh
+        )
+        for one in ordered
+        if one.calibration is not msgspec.UNSET
+    ]
 
 
 def inputs(terms: Terms, events: Sequence[Event], committed: Sequence[Committed]) -> list[Input]:

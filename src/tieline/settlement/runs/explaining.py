@@ -1,14 +1,16 @@
 """One account explained: each event down to its intervals, to the days behind its baseline and the readings."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal, localcontext
+from itertools import repeat
 
 import msgspec
 
 from tieline.base.time import from_micros
 from tieline.ports import Blobs, Reader, Rows, Series
 from tieline.settlement import reads as statements
-from tieline.settlement.intervals import Intervals
+from tieline.settlement.intervals import Intervals, Ints
 from tieline.settlement.model import Statement
 from tieline.settlement.proof import Behind, behind, intervals_of, the_line
 from tieline.settlement.runs import reads
@@ -21,7 +23,8 @@ from tieline.settlement.terms.model import Netting, Terms
 
 
 class PaidInterval(msgspec.Struct, frozen=True):
-    """Baseline less use is delivered; what of it counts, times the price, is the amount before it is rounded."""
+    """Baseline less use is delivered; what of it counts, times the price, is the amount before it is rounded. The
+    baseline lies between `low_kwh` and `high_kwh`, where that can be told."""
 
     from_at: datetime
     until_at: datetime
@@ -31,6 +34,8 @@ class PaidInterval(msgspec.Struct, frozen=True):
     paid_kwh: Decimal
     price_per_kwh: Decimal
     amount: Decimal
+    low_kwh: Decimal | None = None
+    high_kwh: Decimal | None = None
 
 
 class EventExplained(Behind, frozen=True):
@@ -85,7 +90,8 @@ def _paid(kept: Intervals, i: int, priced: Prices, terms: Terms, *, paid: bool) 
     edges = [from_micros(us) for us in kept.edges_us.tolist()]
     each = list(priced.per_kwh) * (len(counts) if len(priced.per_kwh) == 1 else 1)
     columns = (kept.baseline_mwh[i], kept.used_mwh[i], kept.covered_us[i], counts)
-    rows = zip(edges, edges[1:], *(column.tolist() for column in columns), each, strict=False)
+    ends = [_ends(block, i) for block in (kept.low_mwh, kept.high_mwh)]
+    rows = zip(edges, edges[1:], *(column.tolist() for column in columns), each, *ends, strict=False)
     with localcontext(EXACT):
         return [
             PaidInterval(
@@ -97,6 +103,12 @@ def _paid(kept: Intervals, i: int, priced: Prices, terms: Terms, *, paid: bool) 
                 kwh(count),
                 price,
                 kwh(count) * price,
+                low,
+                high,
             )
-            for start, end, base, used, covered, count, price in rows
+            for start, end, base, used, covered, count, price, low, high in rows
         ]
+
+
+def _ends(block: Ints | None, i: int) -> Iterable[Decimal | None]:
+    return repeat(None) if block is None else [kwh(mwh) for mwh in block[i].tolist()]

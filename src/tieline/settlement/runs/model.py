@@ -15,6 +15,8 @@ from decimal import Decimal
 
 import msgspec
 
+from tieline.settlement.model import Calibration
+
 
 class Clause(enum.StrEnum):
     """Of the terms."""
@@ -42,7 +44,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """What a participant delivered in one event, as its statement says; `paid_kwh` is what counts after netting."""
+    """What a participant delivered in one event, as its statement says; `paid_kwh` is what counts after netting. What
+    it delivered lies between low and high, as sure as the run's `measured` says of the event."""
 
     event_id: str
     statement_id: str
@@ -53,6 +56,8 @@ class Delivery(msgspec.Struct, frozen=True):
     paid_kwh: Decimal
     gap_seconds: float
     note: str = ""
+    delivered_low_kwh: Decimal | msgspec.UnsetType = msgspec.UNSET
+    delivered_high_kwh: Decimal | msgspec.UnsetType = msgspec.UNSET
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -81,6 +86,22 @@ class Input(msgspec.Struct, frozen=True):
     digest: str
 
 
+class Measured(msgspec.Struct, frozen=True):
+    """How an event was measured: by a rule, whose intervals were made so."""
+
+    event_id: str
+    rule: str
+    calibration: Calibration
+
+
+class MeasuredEvent(Measured, frozen=True):
+    """With what all its participants delivered together; the ends are unset where no interval of it can be told."""
+
+    delivered_kwh: float
+    delivered_low_kwh: float | msgspec.UnsetType = msgspec.UNSET
+    delivered_high_kwh: float | msgspec.UnsetType = msgspec.UNSET
+
+
 class RunSummary(msgspec.Struct, frozen=True):
     """The aggregate. `run_id` is program, first day and number: `peak-2026-06-01-2`."""
 
@@ -101,12 +122,14 @@ class RunSummary(msgspec.Struct, frozen=True):
 
 
 class Run(RunSummary, frozen=True):
-    """`digest` is of all of it but itself; `restates` is the run before of the same period, by its digest."""
+    """`digest` is of all of it but itself; `restates` is the run before of the same period, by its digest. `measured`
+    are the events of whose baselines it is known how sure they are; unset without any."""
 
     inputs: list[Input]
     accounts: list[Account]
     restates: str = ""
     digest: str = ""
+    measured: list[MeasuredEvent] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def period(self) -> tuple[date, date]:

@@ -26,7 +26,16 @@ from tieline.settlement.routes import LAG_S
 from tieline.settlement.runs import actions, reads, reviewing
 from tieline.settlement.runs.actions import NewRun
 from tieline.settlement.runs.explaining import Explanation, explain
-from tieline.settlement.runs.model import Account, Difference, Entry, Input, Review, Run, RunSummary
+from tieline.settlement.runs.model import (
+    Account,
+    Difference,
+    Entry,
+    Input,
+    MeasuredEvent,
+    Review,
+    Run,
+    RunSummary,
+)
 from tieline.settlement.runs.reviewing import NewReview
 
 
@@ -34,6 +43,7 @@ class RunView(RunSummary, frozen=True):
     """A run, all that it follows from, and what was said of it; its accounts are a list of their own."""
 
     inputs: list[Input]
+    measured: list[MeasuredEvent]
     restates: str
     digest: str
     reviews: list[Review]
@@ -61,7 +71,13 @@ def _view(reader: Reader, run: Run) -> RunView:
     summary = msgspec.structs.asdict(msgspec.convert(run, RunSummary, from_attributes=True))
     disputed = reviewing.open_disputes(reviews)
     return RunView(
-        **summary, inputs=run.inputs, restates=run.restates, digest=run.digest, reviews=reviews, disputed=disputed
+        **summary,
+        inputs=run.inputs,
+        measured=run.measured or [],
+        restates=run.restates,
+        digest=run.digest,
+        reviews=reviews,
+        disputed=disputed,
     )
 
 

@@ -3,6 +3,7 @@ them."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -18,6 +19,9 @@ from tieline.settlement.terms import currencies, reads, store
 from tieline.settlement.terms.commitments import MOST_ROWS, NewCommitment
 from tieline.settlement.terms.model import Market, NewTerms, Terms
 
+DEGREES = ("degC", "CELSIUS")
+"""The unit of temperatures, and OpenADR's word for it."""
+
 
 def put(tx: Transaction, program_id: str, new: NewTerms, now: datetime) -> Terms:
     """The program's terms from a day on: they end where the next begin, those before end where these begin, and those
@@ -30,12 +34,12 @@ def put(tx: Transaction, program_id: str, new: NewTerms, now: datetime) -> Terms
     before = reads.of_program(tx, program_id)
     of_day = next((one for one in before if one.valid_from == new.valid_from), None)
     others = [one for one in before if one is not of_day]
-    named: dict[str, object] = {
+    named: dict[str, Any] = {
         "program_id": program_id,
         "number": of_day.number if of_day else len(before) + 1,
         "valid_until": next((one.valid_from for one in others if one.valid_from > new.valid_from), None),
     }
-    made = msgspec.convert({**msgspec.structs.asdict(new), **named}, Terms, from_attributes=True)
+    made = Terms(**{**msgspec.structs.asdict(new), **named})
     if made != of_day:
         _check_day(reads.cited_until(tx, program_id), new.valid_from)
         _check_zone(others, new.zone)
@@ -72,15 +76,28 @@ def _check(reader: Reader, new: NewTerms) -> None:
         holidays_of(new.calendar, [new.valid_from.year])
     if isinstance(new.energy, Market):
         _check_market(reader, new.energy, new.currency)
+    if isinstance(new.temperature, str) or RULES[new.baseline].wants_temperature:
+        _check_temperature(reader, new.temperature or "", new.baseline)
+
+
+def _check_temperature(reader: Reader, series_id: str, baseline: str) -> None:
+    if not series_id:
+        raise Refused(f"temperature: {baseline} looks at the weather: name a series in {DEGREES[0]}")
+    if (unit := _unit(reader, series_id, "temperature")) not in DEGREES:
+        raise Refused(f"temperature: {series_id} is in {unit}: a series in {DEGREES[0]} was expected")
+
+
+def _unit(reader: Reader, series_id: str, what: str) -> str:
+    try:
+        if is_series_id(series_id):
+            return registry.the_series(reader, series_id).unit
+    except NotFound:
+        pass
+    raise Refused(f"{what}: there is no series {series_id!r}: GET /v1/series lists them") from None
 
 
 def _check_market(reader: Reader, market: Market, currency: str) -> None:
-    try:
-        unit = registry.the_series(reader, market.series_id).unit if is_series_id(market.series_id) else None
-    except NotFound:
-        unit = None
-    if unit is None:
-        raise Refused(f"energy: there is no series {market.series_id!r}: GET /v1/series lists them")
+    unit = _unit(reader, market.series_id, "energy")
     if unit != f"{currency}/MWh":
         raise Refused(f"energy: {market.series_id} is in {unit}: a price in {currency}/MWh was expected")
 

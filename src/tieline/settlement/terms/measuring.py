@@ -16,13 +16,14 @@ from tieline.settlement.terms.model import Export, Holidays, Terms
 
 class Measuring(msgspec.Struct, frozen=True):
     """The rule of the baseline, the holidays it knows (`named` by the terms), what of export, and how much of an event
-    may be a gap."""
+    may be a gap; the series of the temperature outdoors, where they name one."""
 
     rule: Rule = CAISO_10_IN_10
     holidays: Collection[date] = frozenset()
     export: Export = Export.NET
     most_gap: Decimal = Decimal(1)
     named: Holidays = Holidays()
+    temperature: str = ""
 
 
 def measuring(reader: Reader, program_id: str, start_at: datetime) -> Measuring:
@@ -31,7 +32,9 @@ def measuring(reader: Reader, program_id: str, start_at: datetime) -> Measuring:
     if terms is None:
         return Measuring()
     known = holidays(terms, start_at.year)
-    return Measuring(RULES[terms.baseline], known, terms.export, terms.most_gap, terms.holidays)
+    rule = RULES[terms.baseline]
+    temperature = terms.temperature if isinstance(terms.temperature, str) else ""
+    return Measuring(rule, known, terms.export, terms.most_gap, terms.holidays, temperature)
 
 
 def holidays(terms: Terms, year: int) -> frozenset[date]:

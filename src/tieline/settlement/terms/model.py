@@ -162,12 +162,16 @@ class Holidays(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Terms as they are given. A participant whose gaps are above `most_gap` of an event is not settled for it."""
+    """Terms as they are given. A participant whose gaps are above `most_gap` of an event is not settled for it.
+
+    `temperature` is the series for a rule that looks at the weather; where there is none it is absent, not null: terms
+    that were put before there was such a term keep their bytes."""
 
     valid_from: date
     zone: Annotated[str, msgspec.Meta(max_length=64)]
     currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
     baseline: Annotated[str, msgspec.Meta(max_length=64)]
+    temperature: Annotated[str, msgspec.Meta(max_length=400)] | msgspec.UnsetType = msgspec.UNSET
     holidays: Holidays = Holidays()
     export: Export = Export.NET
     most_gap: Share = Decimal("0.2")

@@ -18,7 +18,7 @@ import msgspec
 
 from tieline.base.time import Clock, Span
 from tieline.ports import Log, Rows, Series, Transaction
-from tieline.telemetry.model import Batch
+from tieline.telemetry.batch import opened
 from tieline.telemetry.statistics import reads, store
 from tieline.telemetry.statistics.model import Step, runs, start_of, step_of, touched
 from tieline.telemetry.statistics.reads import CLOSED, READINGS
@@ -31,7 +31,6 @@ LONGEST = 12
 """Steps made at once: an hour."""
 MOST_RUNS = 4
 """Made before looking at the clock again: what is new comes before what is long late."""
-_DECODER: msgspec.msgpack.Decoder[Batch] = msgspec.msgpack.Decoder(Batch)
 _POLL_S = 0.05
 
 
@@ -68,11 +67,11 @@ class Rollup:
 
     def _mark(self, data: bytes) -> None:
         try:
-            batch = _DECODER.decode(data)
+            batch = opened(data)
         except msgspec.DecodeError:  # the tail has told
             return
         of_power = [name.endswith(".power_kw") for name in batch.names]  # the rest of a snapshot is of the same instant
-        for index, at in zip(batch.series, batch.at, strict=True):
+        for index, at in zip(batch.series.tolist(), batch.at.tolist(), strict=True):
             if of_power[index]:
                 name = batch.names[index]
                 before = self._newest.get(name)

@@ -44,14 +44,14 @@ def topic(kind: str, ven_id: str) -> str:
     return f"{kind}/{ven_id}"
 
 
-class Sample(msgspec.Struct, frozen=True):
+class Sample(msgspec.Struct, frozen=True, gc=False):
     """The mean power over the interval that ended at `at` and began at the sample before it."""
 
     at: ZonedInstant
     power_kw: float
 
 
-class Meter(msgspec.Struct, frozen=True):
+class Meter(msgspec.Struct, frozen=True, gc=False):
     """What the premises drew, net of what it made. Samples may come in any order and more than once."""
 
     samples: Annotated[list[Sample], msgspec.Meta(min_length=1, max_length=MAX_SAMPLES)]
@@ -64,7 +64,7 @@ class LoadState(enum.StrEnum):
     SHED = "shed"  # held down by a command of ours
 
 
-class Load(msgspec.Struct, frozen=True):
+class Load(msgspec.Struct, frozen=True, gc=False):
     """One load now: mean power since the last snapshot, and how much of what it draws now it could give up.
 
     `sheddable_kw` is the load's own word: 0 while its comfort band, its ready-by or its shortest run forbids it.
@@ -80,7 +80,7 @@ class Load(msgspec.Struct, frozen=True):
     withheld_kw: NotNegative | None = None
 
 
-class Loads(msgspec.Struct, frozen=True):
+class Loads(msgspec.Struct, frozen=True, gc=False):
     at: ZonedInstant
     loads: Annotated[list[Load], msgspec.Meta(max_length=256)]
     v: int = 1

@@ -2,10 +2,12 @@
 
 from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
 from tieline.base.names import escaped
+from tieline.base.series import Flag
 
 Array: TypeAlias = Any  # a pyarrow.Array
 pc: Any = pyarrow.compute  # the stubs know only some forms of its functions
@@ -54,6 +56,19 @@ def utc_instants(local: Array, zone: str) -> tuple[Array, Array]:
     exists = pc.equal(pc.local_timestamp(second), local)
     utc = pa.timestamp("us", tz="UTC")
     return pc.if_else(exists, first, None).cast(utc), pc.if_else(exists, second, None).cast(utc)
+
+
+def placed(thing: Array, first: Array, second: Array) -> tuple[Array, Array]:
+    """The instant of each row, and its flags: where a clock showed a time twice, the first row of a thing is taken as
+    the first, and AMBIGUOUS unless another follows, which is the second."""
+    flags, is_second = np.zeros(len(first), np.int16), np.zeros(len(first), bool)
+    twice = pc.fill_null(pc.not_equal(first, second), False)
+    seen: dict[tuple[object, object], int] = {}
+    for row in np.flatnonzero(twice.to_numpy(zero_copy_only=False)).tolist():
+        earlier = seen.setdefault((thing[row].as_py(), first[row].as_py()), row)
+        flags[earlier] = Flag.AMBIGUOUS if earlier == row else Flag.GOOD
+        is_second[row] = earlier != row
+    return pc.if_else(pa.array(is_second), second, first), pa.array(flags)
 
 
 def nameable(column: Array) -> Array:

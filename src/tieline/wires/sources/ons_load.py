@@ -12,17 +12,10 @@ the clock was changed (until 2019). What the published files of 2014 and 2018 do
 
 from __future__ import annotations  # pyarrow's generics exist only in its stubs
 
-import io
-from typing import Literal
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-
 from tieline.base.dataset import Dataset, Measure
-from tieline.base.errors import Refused
-from tieline.base.series import Flag, Stamp
-from tieline.wires.sources.cells import Array, local_instants, nameable, numbers, pc, text, utc_instants, utf8
+from tieline.base.series import Stamp
+from tieline.wires.sources import delimited
+from tieline.wires.sources.cells import Array, local_instants, nameable, numbers, pc, placed, utc_instants, utf8
 from tieline.wires.sources.parsed import Columns, Draft
 
 LOAD = Measure("val_cargaenergiahomwmed", "load_mw", "MW", "Mean load over the hour")
@@ -47,7 +40,9 @@ def recognises(head: bytes) -> bool:
 
 def read(data: bytes, draft: Draft) -> None:
     """Raises `Refused` when a column is missing."""
-    thing, stamp, value, line = _columns(utf8(data), draft)
+    read = utf8(data)
+    names = [name.lower() for name in delimited.header(read, ";")]
+    (thing, stamp, value), line = delimited.columns(read, names, WANTED, draft, delimiter=";", quoted=False)
     local, load = local_instants(stamp), numbers(value)
     first, second = utc_instants(local, ONS_LOAD.zone)
     good = draft.sieve(
@@ -58,42 +53,9 @@ def read(data: bytes, draft: Draft) -> None:
         (pc.and_(pc.is_null(first), pc.is_valid(load)), f"this hour did not exist in {ONS_LOAD.zone}"),
     )
     _find_missing(draft, thing, local, first, value)
-    at, flags = _placed(thing, first, second)
+    at, flags = placed(thing, first, second)
     good = pc.and_(good, pc.is_valid(load))
     draft.add(ONS_LOAD, LOAD, Columns(*(one.filter(good) for one in (thing, at, load, line, flags))))
-
-
-def _columns(data: bytes, draft: Draft) -> list[Array]:
-    """The wanted columns as text, null where empty, and their lines. Rows of another width are quarantined."""
-    bad: list[int] = []
-
-    def set_aside(row: pyarrow.csv.InvalidRow) -> Literal["skip"]:
-        bad.append(row.number or 0)
-        draft.quarantine(bad[-1], f"{row.actual_columns} columns where the header has {row.expected_columns}")
-        return "skip"
-
-    header = _header(data, draft.file)
-    # One line is one row, whatever its quotes: an open one must not swallow the rows after it.
-    table = pyarrow.csv.read_csv(
-        io.BytesIO(data + b"\n"),
-        pyarrow.csv.ReadOptions(use_threads=False, block_size=len(data) + 2, column_names=header, skip_rows=1),
-        pyarrow.csv.ParseOptions(
-            delimiter=";", quote_char=False, ignore_empty_lines=False, invalid_row_handler=set_aside
-        ),
-        pyarrow.csv.ConvertOptions(include_columns=list(WANTED), column_types=dict.fromkeys(WANTED, pa.string())),
-    )
-    lines = np.delete(np.arange(2, table.num_rows + len(bad) + 2), np.array(bad, int) - 2)
-    columns = [text(table[name].combine_chunks()) for name in WANTED]
-    blank = pc.and_(pc.is_null(columns[0]), pc.and_(pc.is_null(columns[1]), pc.is_null(columns[2])))
-    return [one.filter(pc.invert(blank)) for one in (*columns, pa.array(lines))]
-
-
-def _header(data: bytes, file: str) -> list[str]:
-    first = data.partition(b"\n")[0].decode()
-    names = [name.strip(' \t"').lower() for name in first.split(";")]
-    if missing := [name for name in WANTED if names.count(name) != 1]:
-        raise Refused(f"{file} needs one column {' and one '.join(missing)}: its header is {first[:200]!r}")
-    return names
 
 
 def _find_missing(draft: Draft, thing: Array, local: Array, first: Array, value: Array) -> None:
@@ -105,15 +67,3 @@ def _find_missing(draft: Draft, thing: Array, local: Array, first: Array, value:
     for one in pc.unique(thing.filter(missing)).drop_null().to_pylist():
         times = local.filter(pc.and_(missing, pc.equal(thing, one)))
         draft.find("missing", len(times), f"{one}: hours without a value, first {times[0]} {ONS_LOAD.zone}")
-
-
-def _placed(thing: Array, first: Array, second: Array) -> tuple[Array, Array]:
-    """The instant of each row, and its flags."""
-    flags, is_second = np.zeros(len(first), np.int16), np.zeros(len(first), bool)
-    twice = pc.fill_null(pc.not_equal(first, second), False)
-    seen: dict[tuple[object, object], int] = {}
-    for row in np.flatnonzero(twice.to_numpy(zero_copy_only=False)).tolist():
-        earlier = seen.setdefault((thing[row].as_py(), first[row].as_py()), row)
-        flags[earlier] = Flag.AMBIGUOUS if earlier == row else Flag.GOOD
-        is_second[row] = earlier != row
-    return pc.if_else(pa.array(is_second), second, first), pa.array(flags)

@@ -1,5 +1,6 @@
-"""ZIP archives as operators publish them: opened in memory, checked against their CRCs, and against bombs."""
+"""ZIP archives and gzip files as operators publish them: opened in memory, checked for damage and against bombs."""
 
+import gzip
 import io
 import zipfile
 import zlib
@@ -10,6 +11,7 @@ from tieline.base.errors import Refused
 from tieline.wires.sources.cells import printable
 
 SIGNATURE = b"PK\x03\x04"
+GZIP = b"\x1f\x8b"
 MAX_DEPTH = 3  # AEMO's weekly archives hold a day's ZIPs, which hold CSVs
 MAX_FILES = 20_000
 MAX_BYTES = 2 << 30  # unpacked, of all files together; a month of unit SCADA is 0.25 GB
@@ -24,10 +26,27 @@ class Member(NamedTuple):
     data: bytes
 
 
-def members(data: bytes, name: str) -> Iterator[Member]:
-    """The files of an archive, those of archives inside it included. Raises `Refused` for one that is damaged,
-    encrypted, or unpacks to more than it should."""
-    yield from _open(data, name, 1, _Allowance())
+def opened(data: bytes, name: str) -> Iterator[Member]:
+    """The files of an archive, those of archives inside it included; a file that is none, itself, unpacked where it is
+    gzip. Raises `Refused` for one that is damaged, encrypted, or unpacks to more than it should."""
+    if data.startswith(SIGNATURE):
+        yield from _open(data, name, 1, _Allowance())
+    elif data.startswith(GZIP):
+        yield Member(name.removesuffix(".gz"), _gunzipped(data, name))
+    else:
+        yield Member(name, data)
+
+
+def _gunzipped(data: bytes, name: str) -> bytes:
+    limit = min(MAX_BYTES, max(RATIO_FREE, len(data) * MAX_RATIO))
+    try:
+        with gzip.open(io.BytesIO(data)) as packed:
+            content = packed.read(limit + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Refused(f"{name} is not a whole gzip file: {error}") from None
+    if len(content) > limit:
+        raise Refused(f"{name} unpacks to too much: at most {MAX_BYTES} bytes and {MAX_RATIO} times the packed size")
+    return content
 
 
 class _Allowance:
