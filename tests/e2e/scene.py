@@ -113,7 +113,8 @@ async def assert_kept_and_settled(platform: Platform, event_id: str, homes: list
     end_at = parse_instant(platform.get(f"/v1/events/{event_id}")["end_at"])
     await until(lambda: all(max(home.confirmed) > end_at for home in homes), "the homes read past its end")
     await assert_nothing_lost_nothing_twice(platform, homes)
-    await until(lambda: platform.get("/v1/statements", event_id=event_id)["items"], "the statement")
+    made = await until(lambda: platform.get("/v1/statements", event_id=event_id)["items"], "the statement")
+    assert len(made) == 1, "of all that settle one states it"
     of_all = platform.post(f"/v1/events/{event_id}/settle")
     statement = platform.get(f"/v1/statements/{of_all['statement_id']}")
     start, end = parse_instant(statement["start_at"]), parse_instant(statement["end_at"])

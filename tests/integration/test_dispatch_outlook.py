@@ -18,7 +18,8 @@ from tieline.dispatch.dispatcher import Dispatcher
 from tieline.dispatch.model import Event, EventChange, Level, NewProgram, Rules
 from tieline.dispatch.outlook import Foreseen, foreseen
 from tieline.dispatch.told import Basis, PlanTold
-from tieline.forecasts.model import Horizon, Measure, Subject
+from tieline.forecasts.model import Horizon, Measure, Subject, target_group
+from tieline.forecasts.reads import headroom
 from tieline.ports import Series
 
 MINUTE, QUARTER = timedelta(minutes=1), timedelta(minutes=15)
@@ -40,14 +41,24 @@ async def series(tmp_path: Path) -> AsyncIterator[Series]:
     await found.close()
 
 
-async def forecast(series: Series, *sure_kw: float) -> None:
-    """What the fleet could give up for sure, by quarter hours, as said an hour ago."""
-    names = Subject("fleet", Measure.FLEXIBLE).series(Horizon.DAY_AHEAD)[:3]
+async def forecast(series: Series, *sure_kw: float, group: str = "fleet") -> None:
+    """What a group could give up for sure, by quarter hours, as said an hour ago."""
+    names = Subject(group, Measure.FLEXIBLE).series(Horizon.DAY_AHEAD)[:3]
     at = [NOW + n * QUARTER for n in range(len(sure_kw))]
     for place, series_id in enumerate(names):
         values = [kw + place for kw in sure_kw]
         rows = readings([series_id] * len(at), at, values, known_at=NOW - 4 * QUARTER)
         await series.append(rows, writer=series_id, position=1)
+
+
+async def test_a_target_that_is_not_forecast_is_not_taken_for_the_fleet(series: Series) -> None:
+    """Of east and west together nothing is known; of east and south no more than of the fleet."""
+    await forecast(series, 20.0, 30.0)
+    await forecast(series, 15.0, 5.0, group=target_group("east"))
+    await forecast(series, 15.0, 5.0, group=target_group("south"))
+    span = Span(NOW, NOW + 2 * QUARTER)
+    assert (await headroom(series, ["east", "south"], span)).sure_kw == [20.0, 10.0]
+    assert (await headroom(series, ["east", "west"], span)).sure_kw == [None, None]
 
 
 async def plans(floor: Floor, event_id: str) -> list[PlanTold]:

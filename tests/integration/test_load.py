@@ -219,6 +219,8 @@ async def test_a_load_cut_off_before_its_record_is_completed_by_loading_again(
         with pytest.raises(Unready):
             await world.ons(1, 2)
     assert await reads.files(world.rows) == []
+    # rollups must know of the series as soon as its readings are there
+    assert "ons.S.load_mw" in await world.rows.read(lambda reader: registry.declared(reader, ["ons.S.load_mw"]))
     assert not (await world.ons(1, 2)).again
     assert await world.values() == [1.0, 2.0]
     assert len(await world.news()) == 1

@@ -251,4 +251,6 @@ async def test_proof_and_mending_through_the_door(world: World) -> None:
         assert (await ask("rebuild"))["written"] > 0
         assert (await ask("verify"))["differing"] == 0
         assert "26" in (await ask("verify", 422, end=iso(at(60 * 48))))["detail"]
+        ages = {"start": "0001-01-01T00:00:00Z", "end": "0001-01-01T05:00:00Z"}
+        assert "1900" in (await ask("verify", 422, **ages))["detail"]
         await ask("verify", 404, series_ids=["nobody.power_kw"])

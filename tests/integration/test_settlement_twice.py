@@ -24,6 +24,7 @@ from tests.integration.test_settlement_runs import (
 from tieline.dispatch import publishing
 from tieline.dispatch.model import EventState, NewProgram
 from tieline.registry import openadr
+from tieline.settlement import reads as statements
 from tieline.settlement.model import digest_of
 from tieline.settlement.runs import reads
 
@@ -172,6 +173,22 @@ async def test_the_database_may_sort_as_it_likes(postgres_tables: str, tmp_path:
             assert [one.ven_id for one in whole.accounts] == ["Zoe", *HOMES]
             assert digest_of(msgspec.structs.replace(whole, digest="")) == whole.digest
             assert (await settle(door))["number"] == 1
+
+
+async def test_two_settlers_that_look_at_once_make_one_statement(on_either: World) -> None:
+    """Each as of an instant of its own, with a late reading between them."""
+    world = on_either
+    await world.register(*HOMES)
+    await world.history(*HOMES)
+    await world.freeze(await world.call(*HOMES))
+    await world.over()
+    soon, later = END + timedelta(seconds=120), END + timedelta(seconds=122)
+    for home in HOMES:
+        await world.read(home, START, END, 0.5, known_at=END)
+    await world.read("home-1", END - QUARTER, END + QUARTER, 0.7, known_at=soon + timedelta(seconds=1))
+    await world.until(later)
+    await asyncio.gather(world.settler().look(soon), world.settler().look(later))
+    assert len(await statements.summaries(world.rows)) == 1
 
 
 async def test_two_who_ask_at_once_get_one_run(on_either: World) -> None:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.integration.values_world import DAY, HOMES, MINUTE, NOW, POWER, SPAN, World, opened, used
-from tieline.base.series import Declaration
+from tieline.base.series import ROLLUPS, Declaration
 from tieline.base.time import Span, iso
 from tieline.telemetry.values.answers import MOST_FILES
 from tieline.telemetry.values.formats import Format
@@ -144,6 +144,13 @@ async def test_a_tag_stays_while_nothing_changes_and_changes_with_the_data(world
         assert changed.status_code == 200
         assert b"7" in changed.content
         assert changed.headers["etag"] != tags[path]
+
+
+async def test_steps_written_again_are_told_again(world: World) -> None:
+    hours = {**SPAN, "resolution": "1h"}
+    tag = (await world.get(f"/v1/series/{POWER}/values", **hours)).headers["etag"]
+    await world.answers.rollups.levels.hour.kept.append(ROLLUPS.empty_table(), writer="rollups", position=1 << 20)
+    assert (await world.get(f"/v1/series/{POWER}/values", **hours)).headers["etag"] != tag
 
 
 async def test_what_was_known_then_never_changes(world: World) -> None:
@@ -272,3 +279,11 @@ async def test_a_span_of_ages_is_bounded(world: World) -> None:
     assert len((await world.values(limit=5000, **ages))["items"]) == 1440
     refused = await world.get(f"/v1/series/{POWER}/values.csv", **ages)
     assert (refused.status_code, "values" in refused.text) == (422, True)
+    for path in (f"/v1/series/{POWER}/values", "/v1/fleet/energy"):
+        for resolution in ("1m", "1d"):
+            refused = await world.get(path, **{**ages, "resolution": resolution})
+            assert (refused.status_code, "from 0001-01-01T00:00:00Z to 9999" in refused.text) == (422, True), (
+                refused.text
+            )
+    century = {"start": "1970-01-01T00:00:00Z", "end": "2100-01-01T00:00:00Z", "resolution": "1d"}
+    assert len((await world.values(**century))["items"]) == 2

@@ -101,6 +101,17 @@ async def test_nobody_follows_for_nobody_and_who_comes_later_is_told_from_then_o
         await ended(live)
 
 
+async def test_who_comes_as_the_last_one_goes_is_told_all_the_same(log: NatsLog) -> None:
+    live = Live(log)
+    first, second = Listener(live), Listener(live)
+    assert (await first.event()).event == "open"
+    await first.events.aclose()  # nothing was awaited since: what it followed by has yet to end
+    async with aclosing(second.events):
+        assert (await second.event()).event == "open"
+        await say(log, 1)
+        assert await second.values(1) == [1]
+
+
 async def test_who_is_too_slow_is_told_so_and_let_go(log: NatsLog) -> None:
     live = Live(log, behind=3)
     slow, quick = Listener(live), Listener(live)

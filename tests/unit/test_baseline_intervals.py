@@ -91,6 +91,30 @@ def test_a_sum_of_fewer_or_more_than_the_sample_is_held_as_often(of: int) -> Non
     assert np.mean(held) == pytest.approx(0.9, abs=0.07)
 
 
+@pytest.mark.filterwarnings("error")
+def test_who_stands_where_nobody_stood_has_the_interval_of_the_highest_that_did() -> None:
+    """Most homes are empty and stand just at their usual load."""
+    sure = sureness(past(np.random.default_rng(4).normal(size=(DAYS, METERS))))
+    stood = Standing(np.full(1, 5.0), np.ones(1), np.zeros(1))
+    assert np.isfinite(sure.each(np.ones(1), stood)).all()
+
+
+def test_of_whom_nothing_was_ever_drawn_nothing_is_told_nor_of_a_sum_with_them() -> None:
+    errors = np.random.default_rng(5).normal(size=(DAYS, METERS))
+    sure = replace(sureness(past(errors)), typical_kw=-1.0)
+    stood = Standing(np.zeros(2), np.array([1.0, -1.0]), np.zeros(2))
+    low, high = sure.each(np.ones(2), stood)
+    assert np.isfinite([low[0], high[0]]).all()
+    assert np.isnan([low[1], high[1]]).all()
+    assert np.isnan(sure.together(np.ones(2), stood, np.ones((2, 2)))).all()
+
+
+def test_where_nobody_was_read_of_late_it_is_said_why_there_is_none() -> None:
+    known = past(np.random.default_rng(6).normal(size=(DAYS, METERS)))
+    known.highest_kw[-1] = np.nan
+    assert "nobody has readings" in sureness(known).why_not
+
+
 def test_where_little_is_known_it_is_said_why_there_is_none() -> None:
     errors = np.random.default_rng(2).normal(size=(6, 3))
     few = sureness(past(errors))

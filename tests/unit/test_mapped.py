@@ -106,6 +106,7 @@ def test_the_day_a_clock_is_changed() -> None:
         ("7,inf,2026-07-01 10:00:00", "kwh is not a number"),
         ("7,1,yesterday", "at is not a time such as 2026-04-20 18:30:00"),
         ("7,1,2026-07-01T10:00:00+99:00", "at is not a time such as"),
+        ("7,1,0001-01-01T00:00:00+11:00", "at is not a time such as"),
         (",1,2026-07-01 10:00:00", "id is empty or too long"),
         ("7,1", "2 columns where the header has 3"),
     ],
@@ -123,6 +124,21 @@ def test_parquet_gives_what_csv_gives() -> None:
     assert readings(local) == [("homes.7.supply_kw", "2026-07-01T00:00", 1.0, 0)]
     zoned = pa.array([datetime(2026, 7, 1, tzinfo=UTC)], INSTANT)
     assert readings(read(parquet(id=pa.array([7]), kwh=pa.array([1]), at=zoned)))[0][1] == "2026-07-01T00:00"
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_a_stamp_of_no_time_of_ours_is_quarantined(zone: str | None) -> None:
+    ats = [datetime(1, 1, 1), datetime(9999, 12, 31), datetime(2026, 7, 1)]  # noqa: DTZ001  the clock of the zone
+    at = pa.array([int((one - datetime(1970, 1, 1)).total_seconds()) for one in ats])  # noqa: DTZ001
+    parsed = read(parquet(id=pa.array([7, 7, 7]), at=at.cast(pa.timestamp("s", zone)), kwh=pa.array([1.0, 1.0, 1.0])))
+    assert [line for line, _ in told(parsed)] == [1, 2]
+    assert len(readings(parsed)) == 1
+
+
+def test_columns_of_kinds_that_nobody_means_are_refused() -> None:
+    at, kwh = pa.array(["2026-07-01 00:00"]), pa.array([1.0])
+    with pytest.raises(Refused, match="as the mapping says"):
+        read(parquet(id=pa.array([[7]]), at=at, kwh=kwh))
 
 
 def test_a_missing_column_and_a_broken_file_are_refused() -> None:

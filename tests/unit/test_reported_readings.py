@@ -197,7 +197,8 @@ def test_what_cannot_be_believed_is_refused(ago: timedelta, value: float, limit_
     assert (taken, [one.reason for one in dead]) == ([], [reason])
 
 
-numbers = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.text(max_size=3))
+texts = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=3)  # a report with U+0000 is refused
+numbers = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), texts)
 payloads = st.lists(
     st.tuples(
         st.sampled_from(["USAGE", "DEMAND", "READING", "DATA_QUALITY", "OPERATING_STATE", "SIMPLE_LEVEL"]),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tieline.base.errors import Refused
 from tieline.base.series import ROLLUPS, Stamp, readings
 from tieline.base.time import EPOCH, Span
 from tieline.telemetry.rollups import model
@@ -191,6 +192,23 @@ def test_months_are_those_of_the_zone() -> None:
     starts = [EPOCH + timedelta(microseconds=int(at)) for at in cuts]
     assert starts == [datetime(2025, 12, 31, 14, tzinfo=UTC), datetime(2026, 1, 31, 14, tzinfo=UTC),
                       datetime(2026, 2, 28, 14, tzinfo=UTC)]  # fmt: skip
+
+
+@given(st.integers(0, 10**10), st.integers(1, 10**6), st.sampled_from(list(model.WIDTH_US)))
+def test_a_span_made_whole_ends_where_its_steps_do(start: int, length: int, resolution: Resolution) -> None:
+    span = Span(EPOCH + timedelta(microseconds=start), EPOCH + timedelta(microseconds=start + length))
+    cuts = edges(span, resolution, "UTC")
+    assert model.whole(span, resolution, "UTC") == Span(
+        *(EPOCH + timedelta(microseconds=int(cuts[n])) for n in (0, -1))
+    )
+
+
+@pytest.mark.parametrize("years", [(1, 1970), (1970, 9999)])
+@pytest.mark.parametrize("resolution", list(Resolution))
+def test_steps_of_ages_are_refused(years: tuple[int, int], resolution: Resolution) -> None:
+    first, last = (datetime(year, 1, 1, tzinfo=UTC) for year in years)
+    with pytest.raises(Refused, match="1900 to 2199"):
+        model.whole(Span(first, last), resolution, "Australia/Sydney")
 
 
 @given(st.integers(0, 10_000), st.integers(1, 10_000), st.sampled_from(list(model.WIDTH_US)))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.settlement_statements import event, terms
-from tieline.settlement.intervals import Intervals, joined, measured, unpacked
+from tieline.settlement.intervals import Intervals, ends, joined, measured, unpacked
 from tieline.settlement.model import canonical, digest_of
 from tieline.settlement.runs.arithmetic import accounts
 from tieline.settlement.runs.drawing import drawn, numbered, repeats
@@ -149,6 +149,14 @@ def test_intervals_come_back_from_their_bytes(found: list[Event]) -> None:
 def _only(kept: Intervals, those: list[int]) -> Intervals:
     blocks = (kept.baseline_mwh[those], kept.used_mwh[those], kept.covered_us[those])
     return Intervals([kept.ven_ids[i] for i in those], kept.edges_us, *blocks)
+
+
+def test_an_end_that_cannot_be_told_comes_back_as_none() -> None:
+    ends_mwh = ends(np.array([[0.5, 1.0], [np.nan, np.nan]]))
+    edges_us, ones = np.array([0, 300, 600]) * 1_000_000, np.ones((2, 2), np.int64)
+    kept = unpacked(Intervals(["a", "b"], edges_us, ones, ones, ones, ends_mwh, ends_mwh).packed())
+    assert [one.low_kwh for one in kept.of("a")] == [0.5, 1.0]
+    assert [(one.low_kwh, one.high_kwh) for one in kept.of("b")] == [(None, None)] * 2
 
 
 def test_a_digest_is_of_all_but_itself() -> None:

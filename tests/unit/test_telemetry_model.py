@@ -47,6 +47,13 @@ def test_a_snapshot_becomes_power_and_what_could_be_shed() -> None:
     assert Flag(batch.flags[0]) == Flag.SHED
 
 
+def test_of_a_load_that_cannot_be_shed_only_the_power_is_a_series() -> None:
+    batch = Batch(NOW)
+    ven = Known("home-1", 24.0, {"hvac": 5.0}, fixed=frozenset({"hvac"}))
+    assert take(batch, LOADS, ven, loads(NOW, withheld_kw=1.0, hold_s=60), 7, Limits()) == []
+    assert [batch.names[i] for i in batch.series] == ["home-1.hvac.power_kw"]
+
+
 @pytest.mark.parametrize(
     ("at", "kw", "flag"),
     [

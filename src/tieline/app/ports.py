@@ -114,10 +114,12 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
 
 
 TABLES = {"series": READINGS, "series-5m": ROLLUPS, "series-1h": ROLLUPS}
+ROLLUPS_SHARE = 2
+"""What is rolled up is read with so many times less memory than raw readings: three tables share one process."""
 
 
 def _series(settings: Settings, named: str, shape: pa.Schema) -> DeltaSeries:
-    limits = SeriesLimits(memory_mb=settings.series_memory_mb)
+    limits = SeriesLimits(memory_mb=settings.series_memory_mb // (1 if shape is READINGS else ROLLUPS_SHARE))
     if not settings.objects:
         return DeltaSeries.in_folder(settings.folder / named, limits=limits, shape=shape)
     bucket, prefix = _bucket(settings)

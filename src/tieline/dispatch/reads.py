@@ -335,6 +335,12 @@ async def participants(rows: Rows, event_id: str) -> dict[str, list[LedgerRow]]:
     return dict(found)
 
 
+async def called_vens(rows: Rows, event_id: str) -> set[str]:
+    """Who stands in the ledger of an event."""
+    query = sa.select(ledger.c.ven_id).where(ledger.c.event_id == event_id).distinct()
+    return await rows.read(lambda reader: set(reader.execute(query).scalars()))
+
+
 async def views(rows: Rows, *, after: str = "", limit: int = 100) -> list[EventView]:
     """The newest start first, after (start|id) of the page before."""
     query = sa.select(event_table).order_by(event_table.c.start_at.desc(), event_table.c.event_id.desc()).limit(limit)

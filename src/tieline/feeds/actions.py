@@ -48,10 +48,14 @@ async def load(
     if known is not None and (known.version, known.mapping) == (files.VERSION, key):
         return Outcome(known, stored=0, again=True)
     parsed, reason = await _parsed(data, name, mapping)
-    now = clock.now()
-    stored = await _store(parsed, _writer(digest, key), series, now) if parsed else 0
+    now, stored = clock.now(), 0
+    if parsed is not None:
+        declared = parsed.declarations
+        # Before its readings: rollups pass over those of a series that nobody has declared, and do not come back.
+        await rows.transaction(lambda tx: registry.declare_series(tx, declared, now))
+        stored = await _store(parsed, _writer(digest, key), series, now)
     file = account(digest, name, parsed, now, reason, key)
-    await rows.transaction(lambda tx: _record(tx, file, parsed, now))
+    await rows.transaction(lambda tx: _record(tx, file, now))
     metrics.FILES.labels(file.state).inc()
     return Outcome(file, stored=stored, again=False)
 
@@ -95,9 +99,7 @@ async def _news(rows: pa.Table, series: Series, now: datetime) -> pa.Table:
     return await asyncio.to_thread(news, rows, latest, now)
 
 
-def _record(tx: Transaction, file: LoadedFile, parsed: Parsed | None, now: datetime) -> None:
-    if parsed is not None:
-        registry.declare_series(tx, parsed.declarations, now)
+def _record(tx: Transaction, file: LoadedFile, now: datetime) -> None:
     store.put_file(tx, file)
     said = {"digest": file.digest, "name": file.name, "dataset": file.dataset, "state": file.state, "at": now}
     tx.say("news.file.loaded", msgspec.json.encode(said))

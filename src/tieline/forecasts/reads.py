@@ -163,15 +163,16 @@ class Headroom(msgspec.Struct, frozen=True):
 
 async def headroom(series: Series, targets: Sequence[str], span: Span, as_of: datetime | None = None) -> Headroom:
     """Of the VENs with one of the targets, or of the fleet without any; of each step what was thought last, be it hours
-    or a day before. VENs with two of the targets count twice, but never to more than the fleet. Raises `Refused` for
-    too long a span."""
+    or a day before. VENs with two of the targets count twice, but never to more than the fleet. Nothing is told of a
+    step of which one target is not forecast. Raises `Refused` for too long a span."""
     _check(span)
     groups = [target_group(one) for one in dict.fromkeys(targets)] or ["fleet"]
     subjects = [Subject(one, Measure.FLEXIBLE) for one in dict.fromkeys([*groups, "fleet"])]
     day, hours = [await quantiles(series, subjects, horizon, span, as_of) for horizon in Horizon]
     newest = {one: np.where(np.isnan(hours[one][0]), day[one][0], hours[one][0]) for one in subjects}
     total = np.sum([newest[one] for one in subjects if one.group in groups], axis=0)
-    total = np.fmin(total, newest[subjects[-1]]) if len(groups) > 1 else total
+    if len(groups) > 1:  # what is unknown of one target is unknown of them all, be the fleet forecast or not
+        total = np.where(newest[subjects[-1]] < total, newest[subjects[-1]], total)
     first = micros(span.start) // STEP_US
     at = [(first + n) * STEP_S * 1.0 for n in range(total.shape[1])]
     return Headroom(at, _told(total[MEDIAN]), _told(total[LOWER]))

@@ -69,24 +69,32 @@ async def freeze(
         return kept
     how = await _how(event, rows, rule, holidays)
     as_of = _known_at(event, how.rule, known_at)
-    back_days = how.rule.look_back_days + 1
-    matching = await _matching(event, as_of, how, rows, series, back_days)
-    groups = await metering.meters(rows, lambda ven: ven.created_at <= as_of)
-    new = await _matched(matching, groups)
-    further = await _matching(event, as_of, how, rows, series, back_days + REACH_DAYS)
-    vens, sure = await _sureness(further, groups)
-    told = calibration(sure, vens)
-    new = msgspec.structs.replace(new, calibration=told)
-    kept_beside = packed(sure) if sure is not None and told.digest else None
+    new, sure = await _worked_out(event, as_of, how, rows, series)
 
     def work(tx: Transaction) -> FrozenBaseline:
         first = reads.find_baseline(tx, event.event_id)
         if first is not None and first.end_at >= new.end_at:
             return first
-        store.put_baseline(tx, new, kept_beside)
+        store.put_baseline(tx, new, sure)
         return new
 
     return await rows.transaction(work)
+
+
+async def _worked_out(
+    event: Event, as_of: datetime, how: Measuring, rows: Rows, series: Series
+) -> tuple[FrozenBaseline, bytes | None]:
+    """The baseline, and packed how sure it is; None where that cannot be told."""
+    back_days = how.rule.look_back_days + 1
+    further_days = back_days + REACH_DAYS
+    calls = await _earlier_calls(event, as_of, rows, event.start_at - timedelta(days=further_days))
+    matching = await _matching(event, as_of, how, rows, series, calls, back_days)
+    groups = await metering.meters(rows, lambda ven: ven.created_at <= as_of)
+    new = await _matched(matching, groups)
+    further = await _matching(event, as_of, how, rows, series, calls, further_days)
+    vens, sure = await _sureness(further, groups)
+    told = calibration(sure, vens)
+    return msgspec.structs.replace(new, calibration=told), packed(sure) if sure is not None and told.digest else None
 
 
 async def _how(event: Event, rows: Rows, rule: Rule | None, holidays: Collection[date]) -> Measuring:
@@ -125,15 +133,15 @@ async def _sureness(matching: Matching, groups: Sequence[metering.Meters]) -> tu
 
 
 async def _matching(
-    event: Event, as_of: datetime, how: Measuring, rows: Rows, series: Series, back_days: int
+    event: Event, as_of: datetime, how: Measuring, rows: Rows, series: Series, calls: Calls, back_days: int
 ) -> Matching:
     """With all that its rule looks at beside the meters, so many days back."""
     rule = how.rule
     whole = Span(event.start_at - timedelta(days=back_days), event.end_at)
     out = await rows.read(lambda reader: outages.over(reader, whole.start, whole.end, as_of))
-    matching = Matching(event, as_of, how, await _earlier_calls(event, as_of, rows, whole.start), series, out)
+    matching = Matching(event, as_of, how, calls, series, out)
     if isinstance(rule.average, Controls):
-        return replace(matching, chosen=await dispatch.participants(rows, event.event_id))
+        return replace(matching, chosen=await dispatch.called_vens(rows, event.event_id))
     if rule.wants_temperature and how.temperature:
         found = await covariates.temperature(rows, series, how.temperature, whole, as_of)
         return replace(matching, temperature=found)
@@ -147,7 +155,7 @@ async def _earlier_calls(event: Event, known_at: datetime, rows: Rows, since: da
     for other in await dispatch.calls(rows):
         begun = other.started_at is not None and other.started_at <= known_at
         if begun and other.event_id != event.event_id and settled_until(other) > since:
-            for ven_id in await dispatch.participants(rows, other.event_id):
+            for ven_id in await dispatch.called_vens(rows, other.event_id):
                 calls[ven_id].append((other.start_at, settled_until(other)))
     return calls
 
@@ -199,11 +207,12 @@ async def settle(
     blobs: Blobs,
     known_at: datetime | None = None,
     holidays: Collection[date] = (),
+    again: bool = True,
 ) -> Statement:
     """The event's statement from what is known at `known_at` (None: now); its intervals are kept in `blobs`.
 
-    Where it states just what the newest one does, or knows less, that one stands; otherwise it is added as the next
-    one, and told.
+    Where it states just what the newest one does, or knows less, that one stands, and so does any where it is not to be
+    stated `again`; otherwise it is added as the next one, and told.
     Raises `NotFound`, and `Conflict` for an event that is not over or never started.
     """
     now = clock.now()
@@ -217,7 +226,7 @@ async def settle(
 
     def work(tx: Transaction) -> tuple[Statement, bool]:
         earlier = reads.statements_of(tx, event_id)
-        if earlier and (drawn.known_at < earlier[-1].known_at or drawn.repeats(earlier[-1])):
+        if earlier and (not again or drawn.known_at < earlier[-1].known_at or drawn.repeats(earlier[-1])):
             return earlier[-1], False
         new = drawn.numbered(len(earlier) + 1)
         store.add_statement(tx, new, now)

@@ -3,7 +3,8 @@
 Energies are whole milliwatt-hours and time whole microseconds, so that every sum is exact. In canonical bytes, kept
 under their digest: a line of JSON (`what`, `ven_ids`, `edges_us`), then three blocks of little-endian 64-bit integers,
 [VENs, intervals]: baseline, use, and the time that readings cover; where it can be told how sure the baseline is, two
-more: its low and its high end. What readings do not cover is a gap: it counts on neither side.
+more: its low and its high end, `UNKNOWN_MWH` of a VEN of which they cannot. What readings do not cover is a gap: it
+counts on neither side.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ WHAT = "tieline intervals 1: baseline, use (mWh), covered (us)"
 WHAT_SURE = "tieline intervals 2: baseline, use (mWh), covered (us), low, high (mWh)"
 MILLIWATT_HOURS = 1_000_000
 """In a kilowatt-hour."""
+UNKNOWN_MWH = np.iinfo(np.int64).min
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -75,9 +77,13 @@ class Intervals:
             return []
         gap_us = np.diff(self.edges_us) - self.covered_us[i]
         columns = [self.baseline_mwh[i], self.used_mwh[i], self.delivered_mwh[i], self.covered_us[i], gap_us]
-        if self.low_mwh is not None and self.high_mwh is not None:
-            columns += [self.low_mwh[i], self.high_mwh[i]]
+        columns += self.ends_of(i)
         return intervals_in(self.edges_us, [column / MILLIWATT_HOURS for column in columns])
+
+    def ends_of(self, i: int) -> list[Ints]:
+        """Low and high end of that VEN's baseline; none where they cannot be told."""
+        found = [block[i] for block in (self.low_mwh, self.high_mwh) if block is not None]
+        return [] if any((end == UNKNOWN_MWH).any() for end in found) else found
 
     def packed(self) -> bytes:
         """The canonical bytes."""
@@ -116,8 +122,9 @@ def measured(kw: Floats, used_kwh: Floats, covered_s: Floats) -> tuple[Ints, Int
 
 def ends(kwh: Floats) -> Ints:
     """An end of baselines as whole numbers: each interval for itself, for an end is no sum."""
-    whole: Ints = np.rint(kwh * MILLIWATT_HOURS).astype(np.int64)
-    return whole
+    whole = np.rint(np.nan_to_num(kwh) * MILLIWATT_HOURS).astype(np.int64)
+    told: Ints = np.where(np.isnan(kwh), UNKNOWN_MWH, whole)
+    return told
 
 
 def _whole(kwh: Floats) -> Ints:

@@ -77,6 +77,7 @@ class Settler:
                     blobs=self._blobs,
                     known_at=now,
                     holidays=self._holidays,
+                    again=False,  # another process may have stated it since we looked, knowing a little less
                 )
             except TielineError as error:
                 log.warning("statement waits", event_id=event.event_id, reason=str(error))

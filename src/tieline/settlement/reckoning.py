@@ -68,8 +68,9 @@ class Reckoning:
         if self.sure is None:
             return found, {}
         low, high = (ends(kwh) for kwh in Bounds(self.sure, vens, used.covered_s[those]).each())
-        over = dict(zip(found.ven_ids, np.stack([low[:, -1], high[:, -1]], axis=1).tolist(), strict=True))
-        return replace(found, low_mwh=low[:, :-1], high_mwh=high[:, :-1]), over
+        sure = replace(found, low_mwh=low[:, :-1], high_mwh=high[:, :-1])
+        over = {one: (low[i, -1].item(), high[i, -1].item()) for one, i in sure.place.items() if sure.ends_of(i)}
+        return sure, over
 
     def together(self, intervals: Intervals, ven_ids: Sequence[str]) -> tuple[Floats, Floats]:
         """Both ends of the baseline of all these, kWh [intervals and the whole]; NaN where that cannot be told."""

@@ -28,6 +28,8 @@ class Known(msgspec.Struct, frozen=True):
     ven_id: str
     limit_kw: float
     rated_kw: dict[str, float]
+    fixed: frozenset[str] = frozenset()
+    """Loads that cannot be shed: of these only the power is a series."""
 
 
 class Dead(msgspec.Struct, frozen=True):
@@ -80,7 +82,7 @@ def take(batch: Batch, kind: str, ven: Known, data: bytes, seq: int, limits: Lim
     try:
         return _TAKERS[kind](batch, ven, data, seq, limits)
     except Refused as error:
-        return [Dead("malformed", f"not a {kind} message: {error}")]
+        return [Dead("malformed", f"no {kind} message: {error}")]
 
 
 def _take_meter(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits) -> list[Dead]:
@@ -109,6 +111,8 @@ def _take_loads(batch: Batch, ven: Known, data: bytes, seq: int, limits: Limits)
         flags |= Flag.SHED if one.state is LoadState.SHED else Flag.GOOD
         power = batch.named(power_series(ven.ven_id, one.resource_id))
         batch.add(power, snapshot.at, one.power_kw, flags, seq)
+        if one.resource_id in ven.fixed:
+            continue
         spare = batch.named(sheddable_series(ven.ven_id, one.resource_id))
         batch.add(spare, snapshot.at, one.sheddable_kw, odd, seq)
         if flags & Flag.SHED and one.withheld_kw is not None:

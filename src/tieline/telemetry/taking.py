@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -95,7 +96,9 @@ class Taking:
         new = [ven_id for ven_id in ven_ids if ven_id not in self.known]
         found = await self._rows.read(lambda reader: registry.registered(reader, new)) if new else {}
         for ven, loads in found.values():
-            self.known[ven.ven_id] = Known(ven.ven_id, ven.limit_kw, {one.resource_id: one.rated_kw for one in loads})
+            rated_kw = {one.resource_id: one.rated_kw for one in loads}
+            fixed = frozenset(one.resource_id for one in loads if not one.sheddable)
+            self.known[ven.ven_id] = Known(ven.ven_id, ven.limit_kw, rated_kw, fixed)
 
     async def forget_changed(self) -> None:
         """For ever: what the registry says is read again when it changes."""
@@ -109,9 +112,14 @@ class Taking:
         is of the messages, so that what is said again within two minutes is said once."""
         for first in range(0, len(columns), MOST_READINGS):
             part = columns.part(slice(first, first + MOST_READINGS))
-            part.known_at = self._clock.now()
+            part.known_at = whole_milliseconds(self._clock.now())
             await self._log.say(SUBJECT, packed(part), key=f"{key}:{first}:{len(columns)}")
             _count(part)
+
+
+def whole_milliseconds(at: datetime) -> datetime:
+    """Up to the next one: Series keeps these in a quarter less than microseconds, and nothing is known too early."""
+    return at + timedelta(microseconds=-at.microsecond % 1000)
 
 
 def _count(columns: Columns) -> None:

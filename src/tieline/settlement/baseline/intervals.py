@@ -119,6 +119,20 @@ def adapted(level: float, missed: float) -> float:
 # --- in groups --------------------------------------------------------------------------------------------------------
 
 
+def _edges_kw(lift_kw: Floats) -> Floats:
+    """Between the groups of so many meter-days. Where many stand just alike, as empty homes do, a group has fewer than
+    it should: an edge that leaves too few on either side is none."""
+    shares = [share for share in EDGES if (1 - share) * len(lift_kw) >= LEAST_GROUP]
+    edges: list[float] = []
+    ordered, below = np.sort(lift_kw), 0
+    for edge in np.quantile(ordered, shares).tolist() if shares else ():
+        upto = int(np.searchsorted(ordered, edge, side="right"))
+        if min(upto - below, len(ordered) - upto) >= LEAST_ERRORS:
+            edges.append(edge)
+            below = upto
+    return np.array(edges)
+
+
 @dataclass(frozen=True)
 class Groups:
     """Relative errors [days, meters, columns] in groups by how far above its usual load a meter stood: `group` [days,
@@ -131,8 +145,7 @@ class Groups:
     @classmethod
     def of(cls, error: Floats, lift_kw: Floats) -> "Groups":
         known = ~np.isnan(error.sum(axis=2))
-        shares = [share for share in EDGES if (1 - share) * known.sum() >= LEAST_GROUP]
-        edges = np.quantile(lift_kw[known], shares) if shares else np.zeros(0)
+        edges = _edges_kw(lift_kw[known])
         return cls(error, np.where(known, np.searchsorted(edges, lift_kw), -1), edges)
 
     @property

@@ -5,6 +5,7 @@ judged by those before it, and so many of its meters, and of sums of those that 
 """
 
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 
@@ -46,9 +47,11 @@ class Sureness:
     @property
     def why_not(self) -> str:
         """Why no interval can be said of a meter; empty where one can."""
-        if self.days >= LEAST_DAYS and self.errors >= LEAST_ERRORS:
-            return ""
-        return f"{self.errors} errors on {self.days} like days; {LEAST_ERRORS} on {LEAST_DAYS} are needed"
+        if self.days < LEAST_DAYS or self.errors < LEAST_ERRORS:
+            return f"{self.errors} errors on {self.days} like days; {LEAST_ERRORS} on {LEAST_DAYS} are needed"
+        if isnan(self.typical_kw):
+            return "nobody has readings on the nearest days that the rule takes for alike, nor just before the event"
+        return ""
 
     @property
     def why_no_sum(self) -> str:
@@ -65,13 +68,17 @@ class Sureness:
         return np.searchsorted(self.edges_kw, np.nan_to_num(stood.lift_kw))
 
     def each(self, baseline_kw: Floats, stood: Standing) -> tuple[Floats, Floats]:
-        """What to add to the baselines of meters for both ends, kW [meters, columns]."""
+        """What to add to the baselines of meters for both ends, kW [meters, columns]; NaN of those that never drew
+        anything."""
         low, high = self.ends[:, self.group(stood)] * self.scale_kw(baseline_kw, stood)[:, None]
         return low, high
 
     def together(self, baseline_kw: Floats, stood: Standing, hours: Floats) -> tuple[Floats, Floats]:
-        """The same for their sum, kWh [columns], where each counts for so many hours [meters, columns]."""
+        """The same for their sum, kWh [columns], where each counts for so many hours [meters, columns]; NaN where that
+        of one is."""
         scale = self.scale_kw(baseline_kw, stood)[:, None] * hours
+        if np.isnan(scale).any():
+            return (np.full(hours.shape[1], np.nan),) * 2
         low, high = self.shared.ends(*weighed(scale, self.group(stood), len(self.edges_kw) + 1), self.sum_level)
         return low, high
 

@@ -116,7 +116,7 @@ async def _past(rows: Rows, program_id: str, now: datetime) -> _Past:
     for event in await dispatch.calls(rows):
         if event.started_at is None or event.started_at > now:
             continue
-        vens = set(await dispatch.participants(rows, event.event_id))
+        vens = await dispatch.called_vens(rows, event.event_id)
         for ven_id in vens:
             calls[ven_id].append((event.start_at, settled_until(event)))
         if event.program_id == program_id:

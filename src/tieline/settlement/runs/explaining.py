@@ -10,7 +10,7 @@ import msgspec
 from tieline.base.time import from_micros
 from tieline.ports import Blobs, Reader, Rows, Series
 from tieline.settlement import reads as statements
-from tieline.settlement.intervals import Intervals, Ints
+from tieline.settlement.intervals import Intervals
 from tieline.settlement.model import Statement
 from tieline.settlement.proof import Behind, behind, intervals_of, the_line
 from tieline.settlement.runs import reads
@@ -90,7 +90,8 @@ def _paid(kept: Intervals, i: int, priced: Prices, terms: Terms, *, paid: bool) 
     edges = [from_micros(us) for us in kept.edges_us.tolist()]
     each = list(priced.per_kwh) * (len(counts) if len(priced.per_kwh) == 1 else 1)
     columns = (kept.baseline_mwh[i], kept.used_mwh[i], kept.covered_us[i], counts)
-    ends = [_ends(block, i) for block in (kept.low_mwh, kept.high_mwh)]
+    unknown: list[Iterable[Decimal | None]] = [repeat(None)] * 2
+    ends = [map(kwh, end.tolist()) for end in kept.ends_of(i)] or unknown
     rows = zip(edges, edges[1:], *(column.tolist() for column in columns), each, *ends, strict=False)
     with localcontext(EXACT):
         return [
@@ -108,7 +109,3 @@ def _paid(kept: Intervals, i: int, priced: Prices, terms: Terms, *, paid: bool) 
             )
             for start, end, base, used, covered, count, price, low, high in rows
         ]
-
-
-def _ends(block: Ints | None, i: int) -> Iterable[Decimal | None]:
-    return repeat(None) if block is None else [kwh(mwh) for mwh in block[i].tolist()]

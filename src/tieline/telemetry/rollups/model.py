@@ -23,11 +23,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tieline.base.errors import Refused
 from tieline.base.series import INSTANT, ROLLUPS, Declaration, Stamp
-from tieline.base.time import Span, from_micros, micros
+from tieline.base.time import Span, from_micros, iso, micros
 from tieline.telemetry.integration import MICROS, MICROS_AN_HOUR, Floats, Ints
 
 Bools = NDArray[np.bool_]
+FIRST, LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Steps are asked for between these: beyond them is no data, only questions too large to answer."""
 _VALUES = ("integral", "covered_s", "low", "high", "first", "last", "count", "flags")
 
 
@@ -85,8 +88,19 @@ def edges(span: Span, resolution: Resolution, zone: str) -> Ints:
     return np.array(found, np.int64)
 
 
+def bounded(span: Span) -> Span:
+    """Raises `Refused` for one of which no steps are told."""
+    if span.start < FIRST or span.end > LAST:
+        raise Refused(f"from {iso(span.start)} to {iso(span.end)}: steps are told of the years 1900 to 2199")
+    return span
+
+
 def whole(span: Span, resolution: Resolution, zone: str) -> Span:
-    """A span made wider to whole steps."""
+    """A span made wider to whole steps. Raises `Refused` as `bounded` does."""
+    bounded(span)
+    if width := WIDTH_US.get(resolution):  # not of their edges: those of a century would be the memory's end
+        start, end = micros(span.start), micros(span.end)
+        return Span(from_micros(start - start % width), from_micros(end + -end % width))
     cuts = edges(span, resolution, zone)
     return Span(from_micros(int(cuts[0])), from_micros(int(cuts[-1])))
 

@@ -29,6 +29,7 @@ from tieline.telemetry.rollups.model import (
     overlaid,
     totalled,
     totals,
+    whole,
 )
 from tieline.telemetry.rollups.portions import MOST_CELLS, STEPS, Box, boxes, distinct
 
@@ -49,30 +50,32 @@ class Rollups:
         """ROLLUPS rows in order of (series_id, at): every step that overlaps the span, whole, where any of it is
         covered. Days and months are those of the zone. Series that are not declared are left out. Raises `Refused` for
         a zone that there is not, and when it is more than Series may answer at once."""
-        ids, cuts = sorted(set(series_ids)), edges(span, resolution, _checked(zone))
-        box = Box(ids, Span(from_micros(int(cuts[0])), from_micros(int(cuts[-1]))))
+        box = Box(sorted(set(series_ids)), whole(span, resolution, _checked(zone)))
         if resolution is Resolution.MINUTE:
             return await self._raw(box, WIDTH_US[resolution])
-        level = self._level(cuts)
+        level = self._level(span, resolution, zone)
         found = await self._steps(level, box)
-        return found if level.resolution is resolution else await asyncio.to_thread(merge, found, cuts)
+        if level.resolution is resolution:
+            return found
+        return await asyncio.to_thread(merge, found, edges(span, resolution, zone))
 
     async def total(
         self, series_ids: Sequence[str], span: Span, resolution: Resolution, *, zone: str = "UTC"
     ) -> pa.Table:
         """The sum over series by step, in order of `at`, as TOTALS: steps as in `rolled`, but those in which no series
         is covered are left out. Raises `Refused` as `rolled` does."""
-        ids, cuts = sorted(set(series_ids)), edges(span, resolution, _checked(zone))
-        box = Box(ids, Span(from_micros(int(cuts[0])), from_micros(int(cuts[-1]))))
+        box = Box(sorted(set(series_ids)), whole(span, resolution, _checked(zone)))
         if resolution is Resolution.MINUTE:
             return totals(await self._raw(box, WIDTH_US[resolution]))
-        level = self._level(cuts)
+        level = self._level(span, resolution, zone)
         found = await self._totals(level, box)
-        return found if level.resolution is resolution else merged_totals(found, cuts)
+        return found if level.resolution is resolution else merged_totals(found, edges(span, resolution, zone))
 
-    def _level(self, cuts: Ints) -> Level:
-        """The coarsest whose steps lie within those between the cuts."""
-        return self.levels.five if np.any(cuts % MICROS_AN_HOUR) else self.levels.hour
+    def _level(self, span: Span, resolution: Resolution, zone: str) -> Level:
+        """The coarsest whose steps lie within those of the resolution."""
+        width = WIDTH_US.get(resolution)
+        uneven = width % MICROS_AN_HOUR if width else np.any(edges(span, resolution, zone) % MICROS_AN_HOUR)
+        return self.levels.five if uneven else self.levels.hour
 
     # --- rows ---
 

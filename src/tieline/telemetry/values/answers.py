@@ -40,7 +40,8 @@ class Answers:
 
     async def tag(self, *depends: Any) -> str:
         """A weak ETag of all that an answer depends on: what was asked, and what this process sees of the data."""
-        seen = (await self.series.version(), self._position())
+        rolled = [await level.position() for level in (self.rollups.levels.five, self.rollups.levels.hour)]
+        seen = (await self.series.version(), self._position(), rolled)
         said = msgspec.json.encode((seen, depends))
         return f'W/"{hashlib.blake2b(said, digest_size=12).hexdigest()}"'
 

@@ -92,6 +92,7 @@ class Live:
             self._listeners -= 1
             if not self._listeners and self._follower is not None:
                 self._follower.cancel()
+                self._follower = None  # who comes now begins another
 
     async def _heard(self, mailbox: _Mailbox) -> AsyncGenerator[LiveEvent, None]:
         while True:
@@ -139,8 +140,9 @@ class Live:
         except TielineError as error:
             reason = str(error)
         finally:
-            for mailbox in self._mailboxes:
-                mailbox.end(reason)
+            if self._follower is asyncio.current_task():  # else who listens is another follower's
+                for mailbox in self._mailboxes:
+                    mailbox.end(reason)
 
     def _deliver(self, entry: Entry) -> None:
         rows = _rows(entry)

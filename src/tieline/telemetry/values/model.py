@@ -15,6 +15,7 @@ from tieline.base.errors import Refused
 from tieline.base.series import INSTANT, READINGS, Declaration
 from tieline.base.time import Span
 from tieline.telemetry.rollups.model import Resolution as Step
+from tieline.telemetry.rollups.model import bounded
 from tieline.telemetry.values.thinning import A_COLUMN, THINNED
 
 RAW_ROWS = 100_000
@@ -63,6 +64,8 @@ class Asked(msgspec.Struct, frozen=True):
     points: int = 1000
 
     def __post_init__(self) -> None:
+        if self.resolution is not Detail.RAW:
+            bounded(self.span)
         if self.zone is not None:
             try:
                 zoneinfo.ZoneInfo(self.zone)

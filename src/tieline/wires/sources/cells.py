@@ -41,9 +41,13 @@ def numbers(column: Array) -> Array:
 
 def local_instants(column: Array) -> Array:
     """Timestamps of microseconds without a zone, from 2014-02-15 23:00:00 or 2014/02/15 23:00:00, of 1900 to 2199."""
-    read = _cast(pc.replace_substring(column, "/", "-"), pa.timestamp("us"))
-    year = pc.year(read)
-    return pc.if_else(pc.and_(pc.greater_equal(year, 1900), pc.less(year, 2200)), read, None)
+    return timely(_cast(pc.replace_substring(column, "/", "-"), pa.timestamp("us")))
+
+
+def timely(stamps: Array) -> Array:
+    """Those of 1900 to 2199: what else a clock shows is not when something was measured."""
+    year = pc.year(stamps)
+    return pc.if_else(pc.and_(pc.greater_equal(year, 1900), pc.less(year, 2200)), stamps, None)
 
 
 def utc_instants(local: Array, zone: str) -> tuple[Array, Array]:

@@ -31,7 +31,18 @@ from tieline.base.errors import Refused
 from tieline.base.names import Id
 from tieline.base.series import INSTANT, Stamp
 from tieline.wires.sources import delimited
-from tieline.wires.sources.cells import Array, local_instants, nameable, numbers, pc, placed, text, utc_instants, utf8
+from tieline.wires.sources.cells import (
+    Array,
+    local_instants,
+    nameable,
+    numbers,
+    pc,
+    placed,
+    text,
+    timely,
+    utc_instants,
+    utf8,
+)
 from tieline.wires.sources.parsed import Columns, Draft
 
 PARQUET = b"PAR1"
@@ -88,8 +99,16 @@ def mapping(toml: bytes) -> Mapping:
 
 
 def read(data: bytes, mapping: Mapping, draft: Draft) -> None:
-    """Raises `Refused` when a column is missing or the file is neither CSV nor Parquet."""
-    table = _of_parquet(data, mapping, draft) if data.startswith(PARQUET) else _of_csv(data, mapping, draft)
+    """Raises `Refused` when a column is missing or of a kind that cannot be meant, or the file is neither CSV nor
+    Parquet."""
+    try:
+        table = _of_parquet(data, mapping, draft) if data.startswith(PARQUET) else _of_csv(data, mapping, draft)
+        _read(table, mapping, draft)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise Refused(f"{draft.file} cannot be read as the mapping says: {str(error)[:200]}") from None
+
+
+def _read(table: _Table, mapping: Mapping, draft: Draft) -> None:
     at, flags, good = _instants(table, mapping, draft)
     dataset = _dataset(mapping)
     for number, (one, measure) in enumerate(zip(mapping.measures, dataset.measures, strict=True)):
@@ -150,7 +169,7 @@ def _table(columns: dict[str, Array], line: Array, mapping: Mapping) -> _Table:
 
 def _instants(table: _Table, mapping: Mapping, draft: Draft) -> tuple[Array, Array, Array]:
     """The instant of each row, its flags, and whether it can be placed at all; the others are quarantined."""
-    zoned, local = _read_stamps(table.at, mapping.at_format)
+    zoned, local = (timely(stamps) for stamps in _read_stamps(table.at, mapping.at_format))
     first, second = utc_instants(local, mapping.zone)
     at, flags = placed(table.thing, pc.coalesce(zoned, first), pc.coalesce(zoned, second))
     unread = pc.and_(pc.is_null(zoned), pc.is_null(local))
