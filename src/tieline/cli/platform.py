@@ -102,7 +102,7 @@ def demo(homes: int, seed: int, as_json: bool, keep: bool) -> None:
 @click.option("--speed", type=float, help="Set the platform's clock to so many seconds a second.")
 @click.option("--seed", default=7, show_default=True, help="The same seed is the same fleet.")
 @click.option("--zone", default="America/Los_Angeles", show_default=True, help="Time zone of the homes.")
-@click.option("--history-days", default=14, show_default=True, help="Days of quarter hours to deliver first.")
+@click.option("--history-days", default=40, show_default=True, help="Days of quarter hours to deliver first.")
 @click.option("--report-every", default=60, show_default=True, help="Seconds of the clock between a home's reports.")
 @click.option("--loads-every", default=60, show_default=True, help="Seconds between a home's load snapshots.")
 @click.option("--no-shows", default=0.03, show_default=True, help="Share of homes that drop out of an event.")

@@ -130,7 +130,7 @@ async def _ready(url: str, child: asyncio.subprocess.Process, folder: Path) -> N
 
 
 async def _story(client: Client, console: Console, homes: int, folder: Path, child: asyncio.subprocess.Process) -> Tale:
-    with console.status(f"{homes} homes live through a fortnight, enrol, connect and deliver their history"):
+    with console.status(f"{homes} homes live through forty days, enrol, connect and deliver their history"):
         await _live(client, homes, folder, child)
         fleet = await reporting(client)
     now = (await client.index()).now_at

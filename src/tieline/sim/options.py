@@ -27,7 +27,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     zone: str = "America/Los_Angeles"
     latitude: float = 36.74  # Fresno, California: a hot dry summer
     longitude: float = -119.79
-    history_days: int = 14
+    history_days: int = 40
     report_every: int = 60
     loads_every: int = 60
     no_shows: float = 0.03
