@@ -274,6 +274,8 @@ export interface StatementSummary {
   baseline_kwh: number;
   used_kwh: number;
   delivered_kwh: number;
+  delivered_low_kwh?: number; // as far as its baseline is sure; absent where nobody can tell
+  delivered_high_kwh?: number;
   target_kwh: number;
   gap_seconds: number;
   vens: number;

@@ -70,6 +70,11 @@ function Figures({ s }: { s: StatementSummary }) {
           <b className={part < SHORT ? "short" : ""}>{ratio(s.delivered_kwh, s.target_kwh)}</b> of the target delivered by
           the {s.vens} homes called
         </p>
+        {s.delivered_low_kwh != null && s.delivered_high_kwh != null && (
+          <p className="quiet">
+            Its baseline leaves it between {hundredths(s.delivered_low_kwh)} and {hundredths(s.delivered_high_kwh)} kWh
+          </p>
+        )}
         <div className="track tall" aria-hidden="true">
           <i className={part < SHORT ? "short" : "shed"} style={{ width: `${Math.min(1, Math.max(0, part / 1.25)) * 100}%` }} />
           <i className="mark" style={{ left: "80%" }} />
