@@ -1,11 +1,15 @@
 """Commands about dead letters: messages that were refused, why, and once more after what was wrong is mended."""
 
+import sys
 from typing import Any
 
 import click
 
+from tieline.base.errors import Conflict, NotFound
 from tieline.cli.asking import ask, asking, listed, paged
 from tieline.cli.printing import one, print_json, show
+
+TAKEN = "taken"
 
 
 @click.group("dead-letter")
@@ -45,11 +49,24 @@ def dead_letter_show(url: str, token: str | None, as_json: bool, position: int) 
 @click.argument("positions", type=int, nargs=-1, required=True)
 @asking
 def dead_letter_replay(url: str, token: str | None, as_json: bool, positions: tuple[int, ...]) -> None:
-    """Take messages once more, after what was wrong is mended: what has been taken is not taken twice."""
-    outcomes = [ask(url, token, "POST", f"/v1/dead-letters/{position}/replay") for position in positions]
+    """Take messages once more, after what was wrong is mended: what has been taken is not taken twice.
+
+    Exits 1 when one of them was not taken: its outcome says why.
+    """
+    outcomes = [_replayed(url, token, position) for position in positions]
     columns = ["position", "ven_id", "outcome", "reason", "detail", "replayed_at"]
-    told = [each | ({"reason": None, "detail": None} if each["outcome"] == "taken" else {}) for each in outcomes]
-    show(outcomes if as_json else [{name: each[name] for name in columns} for each in told], as_json, "outcomes")
+    told = [each | ({"reason": None, "detail": None} if each["outcome"] == TAKEN else {}) for each in outcomes]
+    show(outcomes if as_json else [{name: each.get(name) for name in columns} for each in told], as_json, "outcomes")
+    sys.exit(any(each["outcome"] != TAKEN for each in outcomes))
+
+
+def _replayed(url: str, token: str | None, position: int) -> dict[str, Any]:
+    """One that cannot be replayed does not keep the others from it."""
+    try:
+        answer: dict[str, Any] = ask(url, token, "POST", f"/v1/dead-letters/{position}/replay")
+    except (NotFound, Conflict) as error:
+        return {"position": position, "outcome": "not replayed", "detail": str(error)}
+    return answer
 
 
 def add_to(group: click.Group) -> None:

@@ -37,8 +37,8 @@ def outage_add(url: str, token: str | None, as_json: bool, start: str, end: str,
 @asking
 def outage_list(url: str, token: str | None, as_json: bool, **params: Any) -> None:
     """Outages, the latest first, each in its newest version."""
-    columns = ["outage_id", "version", "ven_id", "resource_id", "site_id", "start_at", "end_at", "reason", "said_by"]
-    listed("/v1/outages", url, token, as_json, [*columns, "withdrawn", "known_at"], **params)
+    columns = ["outage_id", "ven_id", "resource_id", "site_id", "start_at", "end_at", "reason", "withdrawn"]
+    listed("/v1/outages", url, token, as_json, columns, **params)
 
 
 @outage.command("show")

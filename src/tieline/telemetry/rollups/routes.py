@@ -11,7 +11,7 @@ from litestar.params import JSONBody, SkipValidation
 
 from tieline.base.errors import NotFound, Refused
 from tieline.base.names import SeriesId
-from tieline.base.time import Span, instant
+from tieline.base.time import Clock, Span, instant
 from tieline.doors import WithClock, WithRows, after, cursor_of
 from tieline.ports import Rows
 from tieline.registry import reads as registry
@@ -51,9 +51,7 @@ async def verify_rollups(
     data: JSONBody[RollupSpan], rows: WithRows, rollups: WithRollups, clock: WithClock
 ) -> RollupProof:
     """Make the steps of five minutes and of an hour again of raw readings, and compare, to the bit. Writes nothing."""
-    box, cursor = await _chosen(data, rows)
-    found = await verified(rollups, box, clock, write=False)
-    return RollupProof(found.steps, found.differing, found.waiting, found.written, found.differences, cursor)
+    return await _proof(data, rows, rollups, clock, write=False)
 
 
 @post("/v1/rollups/rebuild", status_code=200)
@@ -61,8 +59,12 @@ async def rebuild_rollups(
     data: JSONBody[RollupSpan], rows: WithRows, rollups: WithRollups, clock: WithClock
 ) -> RollupProof:
     """The same, and write those that differ."""
-    box, cursor = await _chosen(data, rows)
-    found = await verified(rollups, box, clock, write=True)
+    return await _proof(data, rows, rollups, clock, write=True)
+
+
+async def _proof(asked: RollupSpan, rows: Rows, rollups: Rollups, clock: Clock, *, write: bool) -> RollupProof:
+    box, cursor = await _chosen(asked, rows)
+    found = await verified(rollups, box, clock, write=write)
     return RollupProof(found.steps, found.differing, found.waiting, found.written, found.differences, cursor)
 
 

@@ -14,8 +14,9 @@ import pyarrow as pa
 from tieline.base.errors import Refused
 from tieline.base.series import INSTANT, READINGS, Declaration
 from tieline.base.time import Span
+from tieline.telemetry.integration import MICROS
+from tieline.telemetry.rollups.model import WIDTH_US, bounded
 from tieline.telemetry.rollups.model import Resolution as Step
-from tieline.telemetry.rollups.model import bounded
 from tieline.telemetry.values.thinning import A_COLUMN, THINNED
 
 RAW_ROWS = 100_000
@@ -41,11 +42,7 @@ class Detail(enum.StrEnum):
     AUTO = "auto"
 
 
-STEP_S = {
-    Detail.MINUTE: 60,
-    Detail.FIVE_MINUTES: 300,
-    Detail.QUARTER: 900,
-    Detail.HOUR: 3600,
+STEP_S = {Detail(one): width // MICROS for one, width in WIDTH_US.items()} | {
     Detail.DAY: _DAY_S,
     Detail.MONTH: 28 * _DAY_S,
 }

@@ -18,6 +18,7 @@ from __future__ import annotations  # pyarrow's generics exist only in its stubs
 import csv
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -293,21 +294,18 @@ def _number(text: str) -> float:
 
 
 def _date(text: str) -> datetime:
-    if _DAY.fullmatch(text):
-        try:
-            return datetime.strptime(text, "%Y%m%d")  # noqa: DTZ007  market time, made UTC by its offset
-        except ValueError:
-            pass
-    raise Refused(f"{text[:20]!r} is not a day such as 20260420")
+    return _clocked(text, _DAY, "%Y%m%d", "a day such as 20260420")
 
 
 def _instant(text: str) -> datetime:
-    if _INSTANT.fullmatch(text):
-        try:
-            return datetime.strptime(text, "%Y%m%d%H%M%S")  # noqa: DTZ007  market time, made UTC by its offset
-        except ValueError:
-            pass
-    raise Refused(f"{text[:20]!r} is not a time such as 20260420000000")
+    return _clocked(text, _INSTANT, "%Y%m%d%H%M%S", "a time such as 20260420000000")
+
+
+def _clocked(text: str, form: re.Pattern[str], format_: str, expected: str) -> datetime:
+    if form.fullmatch(text):
+        with suppress(ValueError):
+            return datetime.strptime(text, format_)  # noqa: DTZ007  market time, made UTC by its offset
+    raise Refused(f"{text[:20]!r} is not {expected}")
 
 
 def _columns(names: Numbers, ats: Numbers, values: Numbers, lines: Numbers, flags: Numbers) -> Columns:
